@@ -1,0 +1,1 @@
+"""Spherical k-means over embeddings: flat for cluster-based retrieval, hierarchical for seed-free curation."""

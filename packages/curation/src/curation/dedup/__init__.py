@@ -1,0 +1,1 @@
+"""Exact and near duplicates: pairs above a cosine, groups of copies, one kept picture per group."""

@@ -1,0 +1,31 @@
+"""Which index joins and searches vectors: a tagged union, one member per kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from contracts.config import StrictModel
+from pydantic import Field
+
+
+class AutoIndex(StrictModel):
+    """The plan chooses between exact and ivf by the number of vectors; `faiss` is the name the commands show."""
+
+    kind: Literal["faiss"] = "faiss"
+
+
+class ExactIndex(StrictModel):
+    """Every vector against every vector, in blocks."""
+
+    kind: Literal["exact"] = "exact"
+
+
+class IvfIndex(StrictModel):
+    """Vectors in lists around Faiss-trained centroids; a list is compared with its nearest lists only."""
+
+    kind: Literal["ivf"] = "ivf"
+    lists: int | None = Field(None, ge=1, description="number of lists (default: from the number of vectors)")
+    probes: int | None = Field(None, ge=1, description="lists a vector is compared with (default: from the number of lists)")
+
+
+IndexConfig = Annotated[AutoIndex | ExactIndex | IvfIndex, Field(discriminator="kind")]
