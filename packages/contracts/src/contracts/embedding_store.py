@@ -48,7 +48,8 @@ class EmbeddingWriter:
 
     def write_part(self, number: int, keys: Sequence[str], vectors: npt.NDArray[np.floating[Any]]) -> None:
         """Publish one part. Shapes: vectors [len(keys), dim]. Errors: ValueError for wrong shape or non-finite rows."""
-        rows = np.ascontiguousarray(vectors, dtype=np.float16)
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            rows = np.ascontiguousarray(vectors, dtype=np.float16)
         if rows.shape != (len(keys), self.dim):
             raise ValueError(f"part {number}: vectors are {rows.shape}, wanted {(len(keys), self.dim)}")
         if not np.isfinite(rows).all():
@@ -97,7 +98,7 @@ class EmbeddingStore:
 
     @classmethod
     def open(cls, folder: Path | str) -> EmbeddingStore:
-        """Open and check a store. Errors: MissingInput, BrokenArtifact (a part is missing or cut short), NewerVersion."""
+        """Open and check a store. Errors: MissingInput, BrokenArtifact (part missing or cut short), NewerVersion."""
         root = Path(folder)
         header = read_header(root / HEADER, format_name=FORMAT, version=VERSION, made_with="curate embed")
         store = cls(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -68,7 +69,7 @@ def draft(path: Path | str) -> Iterator[Path]:
         fsync_folder(final.parent)
     except OSError as error:
         _remove(rough)
-        if error.errno == 28:
+        if error.errno == errno.ENOSPC:
             raise UserError(
                 f"the disk is full while writing {final}: free some space and run the same command again "
                 "(what was published before is intact)"

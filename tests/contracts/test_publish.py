@@ -1,0 +1,74 @@
+"""A published file is whole, and a failed or killed writer leaves nothing under the final name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import BrokenArtifact, MissingInput, UserError
+from contracts.publish import draft, publish_json, publish_text, read_json, remove_drafts, sha256_file
+
+
+def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    publish_text(file, "old")
+    with pytest.raises(RuntimeError), draft(file) as rough:
+        rough.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_replaces_a_folder_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "dataset"
+    for content in ("first", "second"):
+        with draft(folder) as rough:
+            rough.mkdir()
+            (rough / content).write_text(content)
+    assert [p.name for p in folder.iterdir()] == ["second"]
+    assert [p.name for p in tmp_path.iterdir()] == ["dataset"]
+
+
+def test_an_empty_draft_is_our_bug(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), draft(tmp_path / "nothing"):
+        pass
+
+
+def test_a_killed_writer_leaves_only_a_draft_that_can_be_removed(tmp_path: Path) -> None:
+    script = (
+        "import sys, os, signal\n"
+        "from contracts.publish import draft\n"
+        f"with draft({str(tmp_path / 'a.bin')!r}) as rough:\n"
+        "    rough.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, env=dict(os.environ))
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "a.bin").exists()
+    assert remove_drafts(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="disk is full"), draft(tmp_path / "a"):
+        raise OSError(28, "No space left on device")
+
+
+def test_json_bytes_do_not_depend_on_key_order(tmp_path: Path) -> None:
+    publish_json(tmp_path / "a.json", {"b": 1, "a": [1, 2]})
+    publish_json(tmp_path / "b.json", {"a": [1, 2], "b": 1})
+    assert sha256_file(tmp_path / "a.json") == sha256_file(tmp_path / "b.json")
+    assert read_json(tmp_path / "a.json") == {"a": [1, 2], "b": 1}
+
+
+def test_unreadable_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cut.json").write_text('{"a": ')
+    with pytest.raises(BrokenArtifact, match=r"cut\.json"):
+        read_json(tmp_path / "cut.json")
+    with pytest.raises(MissingInput, match=r"none\.json"):
+        read_json(tmp_path / "none.json")
