@@ -17,6 +17,8 @@ endif
 # Idle OpenMP threads sleep instead of spinning: on a few cores, spinning costs several times the work itself.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# `make demo` and `make test` are all that a newcomer needs.
+.DEFAULT_GOAL := setup
 setup: $(VENV)/.ok
 $(VENV)/.ok: constraints.txt requirements-dev.txt $(foreach p,$(PACKAGES),packages/$(p)/pyproject.toml)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -24,3 +26,36 @@ $(VENV)/.ok: constraints.txt requirements-dev.txt $(foreach p,$(PACKAGES),packag
 	$(VENV)/bin/uv pip install --quiet --python $(PY) -c constraints.txt $(foreach p,$(PACKAGES),-e packages/$(p)) -r requirements-dev.txt
 	touch $@
 .PHONY: setup
+
+# The main job on a small built-in image set: curate, pretrain, distil, report. Ends with a table.
+demo: $(VENV)/.ok
+	$(PY) -m pipelines.run pipelines/demo.yaml --out demo
+.PHONY: demo
+
+# OMP_NUM_THREADS=1 keeps sums in one order and lets two test workers share two cores.
+test: $(VENV)/.ok
+	OMP_NUM_THREADS=1 $(PY) -m pytest
+test-all: $(VENV)/.ok
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not gpu" --timeout 1800
+test-gpu: $(VENV)/.ok
+	$(PY) -m pytest -m gpu --timeout 1800
+.PHONY: test test-all test-gpu
+
+CODE := packages tests pipelines benchmarks
+lint: $(VENV)/.ok
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
+	$(VENV)/bin/mypy $(foreach p,$(PACKAGES),packages/$(p)/src) pipelines
+format: $(VENV)/.ok
+	$(VENV)/bin/ruff check --fix $(CODE)
+	$(VENV)/bin/ruff format $(CODE)
+.PHONY: lint format
+
+# Side-by-side benchmarks on this machine; each prints ratios and writes JSON to benchmarks/results/.
+bench: $(VENV)/.ok
+	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+.PHONY: bench
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache
+.PHONY: clean
