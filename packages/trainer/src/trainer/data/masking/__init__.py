@@ -1,0 +1,1 @@
+"""Which patches of the global crops the student does not see."""
