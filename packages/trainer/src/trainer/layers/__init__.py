@@ -1,0 +1,1 @@
+"""The parts of a Vision Transformer, one idea per file."""

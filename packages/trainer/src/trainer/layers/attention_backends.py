@@ -1,0 +1,101 @@
+"""Ways to compute self-attention inside each sample of a packed batch; one function and one table line each.
+
+Dimensions: T packed rows, H heads, d head width; groups of B_g samples with N_g tokens (layers/packing.py).
+Every backend takes q, k, v [T, H, d] and the layout, and returns [T, H, d]. Optional libraries load when chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contracts.errors import ConfigError, MissingInput, nearest_name
+from trainer.layers.packing import PackedLayout
+
+AttentionBackend = Callable[[Tensor, Tensor, Tensor, PackedLayout], Tensor]
+
+
+def sdpa_per_group(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
+    """One scaled_dot_product_attention call per crop group; its samples have equal length, so nothing is padded."""
+    outputs = []
+    for q_g, k_g, v_g in zip(layout.split(q), layout.split(k), layout.split(v), strict=True):
+        out = F.scaled_dot_product_attention(q_g.transpose(1, 2), k_g.transpose(1, 2), v_g.transpose(1, 2))
+        outputs.append(out.transpose(1, 2).flatten(0, 1))
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def nested(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
+    """One call over a jagged nested tensor that views the packed rows."""
+    offsets = _offsets(layout, q.device)
+
+    def ragged(x: Tensor) -> Tensor:
+        return torch.nested.nested_tensor_from_jagged(x, offsets).transpose(1, 2)
+
+    out = F.scaled_dot_product_attention(ragged(q), ragged(k), ragged(v))
+    return cast(Tensor, out.transpose(1, 2).contiguous().values())
+
+
+def xformers_block_diagonal(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
+    """xFormers memory-efficient attention with a block-diagonal mask over the packed rows.
+
+    Errors: MissingInput when xformers is not installed.
+    """
+    try:
+        from xformers.ops import fmha, memory_efficient_attention
+    except ImportError as error:
+        raise MissingInput(
+            'Attention backend "xformers" needs the xformers package, which is not installed; '
+            'install it (pip install "winnow-trainer[xformers]") or choose attention=sdpa.'
+        ) from error
+    mask = fmha.attn_bias.BlockDiagonalMask.from_seqlens(layout.sequence_lengths)
+    out: Any = memory_efficient_attention(q[None], k[None], v[None], attn_bias=mask)
+    return cast(Tensor, out[0])
+
+
+def varlen_flash(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
+    """PyTorch's variable-length flash attention: CUDA, float16 or bfloat16.
+
+    Errors: ConfigError where the installed torch or the device cannot run it.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError as error:
+        raise ConfigError(
+            f'Attention backend "varlen" needs torch 2.10 or newer, found {torch.__version__}; choose attention=sdpa.'
+        ) from error
+    if q.device.type != "cuda" or q.dtype not in (torch.float16, torch.bfloat16):
+        raise ConfigError(
+            f'Attention backend "varlen" runs on CUDA in half precision, found {q.dtype} on {q.device.type}; '
+            "choose attention=sdpa or precision=bf16 on a GPU."
+        )
+    offsets = _offsets(layout, q.device).to(torch.int32)
+    longest = max(layout.sequence_lengths)
+    return cast(Tensor, varlen_attn(q, k, v, offsets, offsets, longest, longest))
+
+
+def _offsets(layout: PackedLayout, device: torch.device) -> Tensor:
+    """Row offsets of the samples, [number of samples + 1], int64."""
+    lengths = torch.tensor([0, *layout.sequence_lengths], dtype=torch.int64)
+    return lengths.cumsum(0).to(device, non_blocking=True)
+
+
+ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
+    "sdpa": sdpa_per_group,
+    "nested": nested,
+    "xformers": xformers_block_diagonal,
+    "varlen": varlen_flash,
+}
+
+
+def attention_backend(name: str) -> AttentionBackend:
+    """Look a backend up by name.
+
+    Errors: ConfigError with the nearest known name.
+    """
+    if name not in ATTENTION_BACKENDS:
+        raise ConfigError(f"Unknown attention backend {name!r}; {nearest_name(name, ATTENTION_BACKENDS)}")
+    return ATTENTION_BACKENDS[name]

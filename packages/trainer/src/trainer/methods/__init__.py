@@ -1,0 +1,1 @@
+"""What is trained: a method turns crops into losses."""

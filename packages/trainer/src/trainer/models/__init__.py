@@ -1,0 +1,1 @@
+"""Backbones and prototype heads, and the table of sizes."""

@@ -1,0 +1,1 @@
+"""Parameter groups, schedules, clipping and the moving average."""
