@@ -1,0 +1,1 @@
+"""The dataset folder: planned, written shard by shard, published whole, verified."""
