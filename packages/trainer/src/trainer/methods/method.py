@@ -9,25 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from trainer.optim.knobs import StepKnobs
+
 if TYPE_CHECKING:
     from trainer.data.batch import CropBatch
 
-
-@dataclass(frozen=True)
-class StepKnobs:
-    """What the schedules say about one optimiser step.
-
-    Units: `lr` and `last_layer_lr` are multiplied by each group's lr_multiplier, `weight_decay` by its wd_multiplier;
-    `teacher_temp` divides the teacher's logits; `diagnose` asks for LossTerms.diagnostics at this step.
-    """
-
-    lr: float
-    weight_decay: float
-    teacher_momentum: float
-    teacher_temp: float
-    last_layer_lr: float
-    step: int = 0
-    diagnose: bool = False
+__all__ = ["LossTerms", "Method", "StepKnobs", "scaled"]
 
 
 @dataclass

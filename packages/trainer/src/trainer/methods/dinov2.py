@@ -1,0 +1,189 @@
+"""DINOv2: a student learns from its own moving average, by image (DINO), by masked patch (iBOT), by spread (KoLeo).
+
+Dimensions: B images, L local crops, N patches of a global crop, M masked patches, H bottleneck width; crop-major order.
+Source: DINOv2 (arXiv 2304.07193), section 4, and the released training code.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from trainer.losses.dino_loss import DinoBatch, dino_global_loss, dino_local_loss
+from trainer.losses.ibot_loss import PatchChoice, ibot_loss, masked_patches
+from trainer.losses.koleo import koleo_loss
+from trainer.losses.teacher_targets import TargetRows, shifted_rows
+from trainer.methods.dinov2_settings import DinoV2Settings
+from trainer.methods.method import LossTerms, Method, StepKnobs
+from trainer.methods.target_makers import TargetMaker, build_target_maker
+from trainer.models.heads import PrototypeHead
+from trainer.models.vision_transformer import Features, VisionTransformer
+from trainer.optim.ema import update_ema
+from trainer.optim.param_groups import GroupSettings, parameter_groups
+
+if TYPE_CHECKING:
+    from trainer.data.batch import CropBatch
+    from trainer.layers.stochastic_depth import DepthDraws
+
+
+@dataclass(frozen=True)
+class StudentView:
+    """What the student makes of one micro-batch: tokens of the global crops and bottleneck features for the losses."""
+
+    global_tokens: Features
+    global_cls: Tensor
+    local_cls: Tensor
+    patches: Tensor
+    dino_prototypes: Tensor
+    ibot_prototypes: Tensor
+
+
+class DinoV2(Method):
+    """The method on one rank; `teacher` mirrors `student` and is moved, never trained."""
+
+    def __init__(self, settings: DinoV2Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        backbone = VisionTransformer(settings.backbone)
+        self.student = nn.ModuleDict({"backbone": backbone})
+        self.student["dino_head"] = PrototypeHead(backbone.embed_dim, settings.dino_head)
+        if settings.ibot_head is not None:
+            self.student["ibot_head"] = PrototypeHead(backbone.embed_dim, settings.ibot_head)
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
+        ibot = settings.ibot_head or settings.dino_head
+        self.dino_targets: TargetMaker = build_target_maker(settings.centering, settings.dino_head.prototypes)
+        self.ibot_targets: TargetMaker = build_target_maker(settings.centering, ibot.prototypes)
+
+    def losses(self, batch: CropBatch, knobs: StepKnobs, draws: DepthDraws | None = None) -> LossTerms:
+        """Losses of one batch; `draws` fixes the samples that stochastic depth keeps in the student."""
+        return next(self.micro_losses([batch], knobs, [draws]))
+
+    def micro_losses(
+        self,
+        batches: Sequence[CropBatch],
+        knobs: StepKnobs,
+        draws: Sequence[DepthDraws | None] | None = None,
+    ) -> Iterator[LossTerms]:
+        """Losses of micro-batches whose targets are balanced or centered over all of them together.
+
+        Differs from one large batch only in KoLeo, which sees the neighbours inside a micro-batch.
+        """
+        choices = [masked_patches(batch.masks) for batch in batches]
+        dino, ibot = self._teacher_targets(batches, choices, knobs.teacher_temp)
+        images = [batch.global_crops.shape[0] // 2 for batch in batches]
+        dino_row = ibot_row = 0
+        for index, (batch, choice) in enumerate(zip(batches, choices, strict=True)):
+            student = self._student_view(batch, choice, None if draws is None else draws[index])
+            sizes = DinoBatch(images[index], sum(images), batch.local_crops.shape[0] // images[index])
+            targets = shifted_rows(dino, dino_row), shifted_rows(ibot, ibot_row)
+            yield self._losses(student, choice, targets, sizes)
+            dino_row, ibot_row = dino_row + 2 * images[index], ibot_row + len(choice.indices)
+
+    @torch.no_grad()
+    def _teacher_targets(
+        self, batches: Sequence[CropBatch], choices: Sequence[PatchChoice], temp: float
+    ) -> tuple[TargetRows, TargetRows]:
+        """Act one: the teacher looks at the unmasked global crops. Rows: per micro-batch [2 * B] and [M]."""
+        backbone, dino_head = _backbone(self.teacher), _head(self.teacher, "dino_head")
+        ibot_head = self._ibot_head(self.teacher)
+        cls, patches = [], []
+        for batch, choice in zip(batches, choices, strict=True):
+            tokens = backbone(batch.global_crops)
+            cls.append(dino_head.bottleneck(tokens.cls))
+            patches.append(ibot_head.bottleneck(choice.of(tokens.patches)))
+        dino = self.dino_targets.targets(torch.cat(cls), dino_head.prototypes(), temp)
+        ibot = self.ibot_targets.targets(torch.cat(patches), ibot_head.prototypes(), temp)
+        return dino, ibot
+
+    def _student_view(self, batch: CropBatch, choice: PatchChoice, draws: DepthDraws | None) -> StudentView:
+        """Act two: the student looks at masked global crops and at local crops, in one pass."""
+        groups = [batch.global_crops] + ([batch.local_crops] if len(batch.local_crops) else [])
+        masks: list[Tensor | None] = [batch.masks] + [None] * (len(groups) - 1)
+        tokens = _backbone(self.student).forward_packed(groups, masks, draws)
+        dino_head, ibot_head = _head(self.student, "dino_head"), self._ibot_head(self.student)
+        dino_prototypes = dino_head.prototypes()
+        rows = [group.cls for group in tokens]
+        patches = choice.of(tokens[0].patches)
+        if ibot_head is dino_head:
+            *cls, patches = dino_head.bottleneck(torch.cat([*rows, patches])).split([*map(len, rows), len(patches)])
+        else:
+            cls = list(dino_head.bottleneck(torch.cat(rows)).split([*map(len, rows)]))
+            patches = ibot_head.bottleneck(patches)
+        return StudentView(
+            global_tokens=tokens[0],
+            global_cls=cls[0],
+            local_cls=cls[1] if len(cls) > 1 else cls[0][:0],
+            patches=patches,
+            dino_prototypes=dino_prototypes,
+            ibot_prototypes=dino_prototypes if ibot_head is dino_head else ibot_head.prototypes(),
+        )
+
+    def _losses(
+        self, student: StudentView, choice: PatchChoice, targets: tuple[TargetRows, TargetRows], sizes: DinoBatch
+    ) -> LossTerms:
+        """Act three: the losses, each as it is back-propagated and as the official code logs it."""
+        s, (dino, ibot) = self.settings, targets
+        temp = s.student_temp
+        local = dino_local_loss(student.local_cls, student.dino_prototypes, dino, sizes, temp)
+        global_ = dino_global_loss(student.global_cls, student.dino_prototypes, dino, sizes, temp)
+        patch = ibot_loss(student.patches, student.ibot_prototypes, ibot, choice.weights, 2 * sizes.step_images, temp)
+        share = sizes.images / sizes.step_images
+        spread = share * sum(
+            koleo_loss(crop, s.koleo_min_distance, s.koleo_distributed) for crop in student.global_tokens.cls.chunk(2)
+        )
+        terms = {
+            "dino_local": s.dino_weight * local,
+            "dino_global": s.dino_weight * global_,
+            "koleo": s.koleo_weight * spread,
+            "ibot": s.ibot_weight * patch,
+        }
+        logged = {
+            "dino_local_crops_loss": local,
+            "dino_global_crops_loss": global_,
+            "koleo_loss": terms["koleo"] / 2,
+            "ibot_loss": patch / 2,
+        }
+        return LossTerms(
+            total=torch.stack([*terms.values()]).sum(),
+            terms={name: value.detach() for name, value in terms.items()},
+            logged={name: value.detach() for name, value in logged.items()},
+        )
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """AdamW groups of the student."""
+        s = self.settings
+        groups = GroupSettings(s.backbone.depth, s.layerwise_decay, s.patch_embed_multiplier)
+        return parameter_groups(self.student, groups)
+
+    def after_step(self, knobs: StepKnobs) -> None:
+        """Move the teacher and keep the centers' new means."""
+        update_ema(self.teacher, self.student, knobs.teacher_momentum)
+        self.dino_targets.commit()
+        self.ibot_targets.commit()
+
+    def result(self) -> nn.ModuleDict:
+        """The teacher: it is what the paper evaluates and releases."""
+        return self.teacher
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the student's mode; the teacher never trains."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def _ibot_head(self, modules: nn.ModuleDict) -> PrototypeHead:
+        """The head of the patches: its own, or the shared one."""
+        return _head(modules, "dino_head" if self.settings.ibot_head is None else "ibot_head")
+
+
+def _backbone(modules: nn.ModuleDict) -> VisionTransformer:
+    return cast(VisionTransformer, modules["backbone"])
+
+
+def _head(modules: nn.ModuleDict, name: str) -> PrototypeHead:
+    return cast(PrototypeHead, modules[name])
