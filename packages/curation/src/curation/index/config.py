@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from contracts.config import StrictModel
 from pydantic import Field
+
+from contracts.config import StrictModel
 
 
 class AutoIndex(StrictModel):
@@ -24,8 +25,10 @@ class IvfIndex(StrictModel):
     """Vectors in lists around Faiss-trained centroids; a list is compared with its nearest lists only."""
 
     kind: Literal["ivf"] = "ivf"
-    lists: int | None = Field(None, ge=1, description="number of lists (default: from the number of vectors)")
-    probes: int | None = Field(None, ge=1, description="lists a vector is compared with (default: from the number of lists)")
+    lists: int | None = Field(default=None, ge=1, description="number of lists (default: from the number of vectors)")
+    probes: int | None = Field(
+        default=None, ge=1, description="lists a vector is compared with (default: from the number of lists)"
+    )
 
 
 IndexConfig = Annotated[AutoIndex | ExactIndex | IvfIndex, Field(discriminator="kind")]

@@ -1,0 +1,64 @@
+"""The dedup step: pairs, groups, references, decisions; what is on disk already is not computed again.
+
+dedup/pairs.parquet, pairs.json, against-<set>.parquet, groups.parquet, report.json
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation.catalog import read_catalog
+
+from contracts.embedding_store import EmbeddingStore
+from contracts.publish import publish_json
+from contracts.tables import GROUPS, write_table
+from curation.dedup.config import DedupConfig
+from curation.dedup.decide import decide, groups_table
+from curation.dedup.group_report import DedupReport, Findings, make_report
+from curation.dedup.near_pairs import pool_pairs, reference_pairs
+from curation.dedup.pool import load_pool
+from curation.dedup.reference_pairs import remove_other_sets
+from curation.dedup.thresholds import thresholds_of
+from curation.index.config import IndexConfig
+from curation.index.plan import IndexPlan, plan_index
+
+
+@dataclass(frozen=True)
+class DedupInputs:
+    """An embedded pool, the reference sets by name, and where the results go."""
+
+    folder: Path
+    catalog_folder: Path
+    store: EmbeddingStore
+    references: Mapping[str, EmbeddingStore]
+
+
+def plan_of(index: IndexConfig, rows: int, dim: int) -> IndexPlan:
+    """The index plan that the settings and the number of vectors give."""
+    return plan_index(rows, dim, index.kind, getattr(index, "lists", None), getattr(index, "probes", None))
+
+
+def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], None]) -> DedupReport:
+    """Deduplicate an embedded pool and write its dedup folder. `say` gets lines for the person who waits."""
+    store, folder = inputs.store, inputs.folder
+    limits = thresholds_of(settings, store, bool(inputs.references))
+    pool = load_pool(store, inputs.catalog_folder)
+    plan = plan_of(settings.index, len(pool), store.dim)
+    say(f"index {plan.describe()}")
+    pairs = pool_pairs(folder, pool, store, settings, limits.lowest, plan, say)
+    remove_other_sets(folder, set(inputs.references))
+    near = {
+        name: reference_pairs(folder, name, pool, reference, limits.against, plan)
+        for name, reference in inputs.references.items()
+    }
+    for name, found in near.items():
+        say(f"{len(found):,} pairs with the reference set {name} above cosine {limits.against:g}")
+    decision = decide(pool, pairs, near, settings, limits.same, limits.against)
+    write_table(folder / "groups.parquet", groups_table(pool, decision), GROUPS)
+    status = read_catalog(inputs.catalog_folder, columns=["status"]).column("status").to_pylist()
+    findings = Findings(pool, pairs, decision, near, status.count("ok"))
+    report = make_report(findings, settings, limits, store.model, plan.describe())
+    publish_json(folder / "report.json", report.as_dict())
+    return report

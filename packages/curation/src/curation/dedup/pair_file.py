@@ -1,0 +1,83 @@
+"""Near pairs on disk: written once at the lowest cosine asked; every higher threshold is read from here.
+
+dedup/pairs.parquet   key_a, key_b, cosine
+dedup/pairs.json      header: which vectors, from which cosine up, by which index; published last
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.embedding_store import EmbeddingStore
+from contracts.errors import UserError
+from contracts.header import read_header, write_header
+from contracts.tables import PAIRS, read_table, write_table
+from curation.index.join import Pairs
+
+FORMAT, VERSION = "winnow.pairs-header", 1
+
+
+@dataclass(frozen=True)
+class PairsMade:
+    """What the pairs were made from. `neighbors` None: all pairs above the cosine."""
+
+    vectors: str
+    index: str
+    neighbors: int | None
+    lowest_cosine: float
+
+    def serves(self, wanted: PairsMade) -> bool:
+        """Whether the pairs on disk answer what is wanted now."""
+        same = (self.vectors, self.index, self.neighbors) == (wanted.vectors, wanted.index, wanted.neighbors)
+        return same and self.lowest_cosine <= wanted.lowest_cosine
+
+
+def vectors_identity(store: EmbeddingStore, keys: pa.Array) -> str:
+    """Changes when the set of images or the computation of their vectors changes."""
+    digest = hashlib.sha256(f"{store.model} {store.dim} {store.config_sha256} {len(keys)}\n".encode())
+    for start in range(0, len(keys), 1 << 16):
+        digest.update("\n".join(keys.slice(start, 1 << 16).to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def write_pairs(folder: Path, keys: pa.Array, pairs: Pairs, made: PairsMade) -> None:
+    """Publish pairs of rows as pairs of keys, the smaller key first."""
+    header = folder / "pairs.json"
+    header.unlink(missing_ok=True)
+    left, right = keys.take(pa.array(pairs.a)), keys.take(pa.array(pairs.b))
+    ordered = pc.less(left, right)
+    table = pa.table(
+        {
+            "key_a": pc.if_else(ordered, left, right),
+            "key_b": pc.if_else(ordered, right, left),
+            "cosine": pa.array(pairs.cosine),
+        }
+    )
+    write_table(folder / "pairs.parquet", table, PAIRS)
+    fields = {**asdict(made), "pairs": len(pairs)}
+    write_header(header, format_name=FORMAT, version=VERSION, config_sha256="", fields=fields)
+
+
+def read_pairs(folder: Path, keys: pa.Array, wanted: PairsMade) -> Pairs | None:
+    """Pairs of rows of `keys`, or None when what is on disk does not answer. Sorted by (a, b), a < b."""
+    try:
+        header = read_header(folder / "pairs.json", format_name=FORMAT, version=VERSION, made_with="curate dedup")
+        made = PairsMade(**{name: header[name] for name in PairsMade.__dataclass_fields__})
+        if not made.serves(wanted):
+            return None
+        table = read_table(folder / "pairs.parquet", PAIRS)
+    except (UserError, KeyError, TypeError):
+        # Anything unreadable is made anew: the file is a cache of the vectors.
+        return None
+    first = pc.index_in(table.column("key_a"), value_set=keys).to_numpy().astype(np.int64)
+    second = pc.index_in(table.column("key_b"), value_set=keys).to_numpy().astype(np.int64)
+    a, b = np.minimum(first, second), np.maximum(first, second)
+    order = np.lexsort((b, a))
+    cosine = table.column("cosine").to_numpy()
+    return Pairs(a[order], b[order], cosine[order])

@@ -1,0 +1,37 @@
+"""The embedded images of a workspace or image set as arrays: keys, vectors, and the order of keeping."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from curation.catalog import unique_images
+from numpy.typing import NDArray
+
+from contracts.embedding_store import EmbeddingStore
+from curation.dedup.decide import Pool
+from curation.dedup.representative import keeping_order
+
+
+def load_pool(store: EmbeddingStore, catalog_folder: Path) -> Pool:
+    """Images that are both embedded and still in the catalogue, in the order of the store."""
+    images = unique_images(catalog_folder)
+    where = pc.index_in(store.keys, value_set=images.column("key").combine_chunks())
+    rows = np.flatnonzero(pc.is_valid(where).to_numpy(zero_copy_only=False))
+    whole = len(rows) == store.rows
+    keys = store.keys if whole else store.keys.take(pa.array(rows))
+    vectors = store.all_vectors() if whole else store.all_vectors()[rows]
+    found = images.take(where.drop_null())
+    priority = keeping_order(
+        _ints(found, "width_px"),
+        _ints(found, "height_px"),
+        _ints(found, "byte_count"),
+        np.array(keys.to_pylist(), dtype=np.bytes_),
+    )
+    return Pool(keys, vectors, int(store.settings.get("odd_dims", 0)), priority)
+
+
+def _ints(table: pa.Table, name: str) -> NDArray[np.int64]:
+    return np.asarray(table.column(name).fill_null(0).to_numpy(), np.int64)

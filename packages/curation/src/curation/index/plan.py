@@ -1,0 +1,57 @@
+"""Choice of an index by the number of vectors, and its parameters in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+# Below this number of vectors comparing all with all costs less than training lists.
+EXACT_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """What will run. `lists` and `probes` are 0 for the exact kind."""
+
+    kind: Literal["exact", "ivf"]
+    rows: int
+    dim: int
+    lists: int
+    probes: int
+    reason: str
+
+    def describe(self) -> str:
+        """One line for the plan that a command prints."""
+        if self.kind == "exact":
+            return f"exact: {self.rows:,} x {self.dim}, all pairs in blocks ({self.reason})"
+        return (
+            f"ivf: {self.rows:,} x {self.dim} in {self.lists:,} lists, each compared with its "
+            f"{self.probes} nearest lists ({self.reason})"
+        )
+
+
+def plan_index(
+    rows: int,
+    dim: int,
+    kind: Literal["faiss", "exact", "ivf"] = "faiss",
+    lists: int | None = None,
+    probes: int | None = None,
+) -> IndexPlan:
+    """Fix the kind and its parameters. `faiss` chooses by size."""
+    if kind == "exact" or (kind == "faiss" and rows <= EXACT_ROWS):
+        reason = "asked" if kind == "exact" else f"at most {EXACT_ROWS:,} vectors"
+        return IndexPlan("exact", rows, dim, 0, 0, reason)
+    reason = "asked" if kind == "ivf" else f"more than {EXACT_ROWS:,} vectors"
+    chosen = max(1, min(lists or default_lists(rows), rows))
+    return IndexPlan("ivf", rows, dim, chosen, min(probes or default_probes(chosen), chosen), reason)
+
+
+def default_lists(rows: int) -> int:
+    """About 4 sqrt(n) lists, as the Faiss guidelines suggest for fewer than a million vectors."""
+    return max(1, round(4 * math.sqrt(rows)))
+
+
+def default_probes(lists: int) -> int:
+    """How many lists each list is compared with, itself included."""
+    return max(1, min(lists, 16 + round(0.01 * lists)))
