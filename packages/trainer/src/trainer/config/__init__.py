@@ -1,0 +1,1 @@
+"""What a user asks for: strict settings in sections, presets as data."""

@@ -1,0 +1,48 @@
+"""Everything that `trainer pretrain` can be asked for."""
+
+from __future__ import annotations
+
+from pydantic import model_validator
+
+from contracts.config import StrictModel
+from trainer.config.model import HeadsSection, ModelSection
+from trainer.config.objective import LossesSection
+from trainer.config.optimisation import OptimSection, SchedulesSection
+from trainer.config.run import DataSection, ProbeSection, RunSection
+from trainer.data.augment.settings import AugmentationSettings
+from trainer.data.masking.settings import MaskingSettings
+from trainer.models.sizes import parse_arch
+
+
+class PretrainConfig(StrictModel):
+    """Sections of a pretraining run; the defaults are the published ViT-L/16 recipe on a ViT-S/14."""
+
+    model: ModelSection = ModelSection()
+    crops: AugmentationSettings = AugmentationSettings()
+    masking: MaskingSettings = MaskingSettings()
+    heads: HeadsSection = HeadsSection()
+    losses: LossesSection = LossesSection()
+    optim: OptimSection = OptimSection()
+    schedules: SchedulesSection = SchedulesSection()
+    data: DataSection = DataSection()
+    run: RunSection = RunSection()
+    probe: ProbeSection = ProbeSection()
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> PretrainConfig:
+        patch = parse_arch(self.model.arch).patch_size
+        sides = {"crops.global_px": self.crops.global_px}
+        if self.crops.local_crops:
+            sides["crops.local_px"] = self.crops.local_px
+        if self.probe.image_px is not None:
+            sides["probe.image_px"] = self.probe.image_px
+        for name, side in sides.items():
+            if side % patch:
+                lower = side - side % patch
+                raise ValueError(
+                    f"{name} is {side} px, which is not a multiple of the patch side {patch} px of "
+                    f"{self.model.arch}: take {lower or patch} or {lower + patch}"
+                )
+        if self.run.batch_size < 2 and self.losses.koleo_weight:
+            raise ValueError("run.batch_size is 1, but the KoLeo loss compares images: take 2 or more")
+        return self

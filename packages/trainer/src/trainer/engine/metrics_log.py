@@ -1,0 +1,64 @@
+"""metrics.jsonl and TensorBoard: the same numbers twice."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from contracts.publish import publish_bytes
+
+
+class MetricsLog:
+    """Appends one record per call; on opening, records from `first_step` on are dropped, since they come again.
+
+    A record is a flat mapping with `step`; numbers that are not finite are written as null, so that it stays JSON.
+    """
+
+    def __init__(self, jsonl: Path, tensorboard: Path, first_step: int) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        _drop_records_from(jsonl, first_step)
+        self._file = jsonl.open("a", encoding="utf-8")
+        self._events = SummaryWriter(str(tensorboard), purge_step=first_step)  # type: ignore[no-untyped-call]
+
+    def write(self, step: int, record: Mapping[str, Any]) -> None:
+        """Append a record of a step."""
+        values = {"step": step, **{name: _json_value(value) for name, value in record.items()}}
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+        for name, value in record.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                self._events.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        self._events.close()  # type: ignore[no-untyped-call]
+
+
+def read_metrics(jsonl: Path) -> list[dict[str, Any]]:
+    """All whole records; a last line that a kill cut short is left out."""
+    records = []
+    for line in jsonl.read_text(encoding="utf-8").splitlines() if jsonl.is_file() else []:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict) and "step" in record:
+            records.append(record)
+    return records
+
+
+def _drop_records_from(jsonl: Path, first_step: int) -> None:
+    kept = [record for record in read_metrics(jsonl) if record["step"] < first_step]
+    publish_bytes(jsonl, "".join(json.dumps(record) + "\n" for record in kept).encode())
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

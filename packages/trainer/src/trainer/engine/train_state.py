@@ -1,0 +1,91 @@
+"""What a run must remember to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainer.engine.checkpoint import Checkpoint, load_tensors, save_checkpoint, tensor_layout
+
+
+@dataclass
+class Progress:
+    """Counters of a run: optimiser steps done, batches taken from the stream, non-finite steps in a row and in all."""
+
+    step: int = 0
+    position: int = 0
+    skipped_in_a_row: int = 0
+    skipped_in_all: int = 0
+
+
+def save_state(
+    folder: Path, progress: Progress, method: nn.Module, optimizer: Optimizer, *, config_sha256: str
+) -> Path:
+    """Publish a checkpoint of weights, averages, optimiser, random states and counters."""
+    tensors = {
+        "method": method.state_dict(),
+        "optimizer": _optimizer_tensors(method, optimizer),
+        "random": _random_states(),
+    }
+    counters = asdict(progress)
+    step = counters.pop("step")
+    return save_checkpoint(folder, step, tensors, counters, config_sha256=config_sha256)
+
+
+def restore_state(checkpoint: Checkpoint, method: nn.Module, optimizer: Optimizer) -> Progress:
+    """Put a checkpoint back into method, optimiser and random generators."""
+    layout = tensor_layout(checkpoint)
+    _prepare_optimizer(layout, method, optimizer)
+    random = _random_states()
+    tensors = {
+        "method": method.state_dict(),
+        "optimizer": _optimizer_tensors(method, optimizer),
+        "random": {name: state for name, state in random.items() if f"random.{name}" in layout},
+    }
+    load_tensors(checkpoint, tensors)
+    _set_random_states(tensors["random"])
+    names = ("step", "position", "skipped_in_a_row", "skipped_in_all")
+    return Progress(**{name: int(checkpoint.fields[name]) for name in names})
+
+
+def _optimizer_tensors(method: nn.Module, optimizer: Optimizer) -> dict[str, dict[str, Tensor]]:
+    """The optimiser's tensors by parameter name; its groups are rewritten from the schedules at every step."""
+    return {
+        name: {key: value for key, value in optimizer.state[parameter].items() if isinstance(value, Tensor)}
+        for name, parameter in method.named_parameters()
+        if parameter in optimizer.state
+    }
+
+
+def _prepare_optimizer(
+    layout: dict[str, tuple[torch.Size, torch.dtype]], method: nn.Module, optimizer: Optimizer
+) -> None:
+    """Make empty optimiser tensors for every one that a checkpoint holds, sharded like their parameters."""
+    optimizer.state.clear()
+    for name, parameter in method.named_parameters():
+        prefix = f"optimizer.{name}."
+        for dotted, (size, dtype) in layout.items():
+            if not dotted.startswith(prefix) or "." in dotted.removeprefix(prefix):
+                continue
+            like_parameter = size == parameter.shape and size != torch.Size([])
+            value = torch.zeros_like(parameter, dtype=dtype) if like_parameter else torch.zeros(size, dtype=dtype)
+            optimizer.state[parameter][dotted.removeprefix(prefix)] = value.detach()
+
+
+def _random_states() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
+    return states
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    torch.set_rng_state(states["cpu"])
+    for name, state in states.items():
+        if name.startswith("cuda"):
+            torch.cuda.set_rng_state(state, int(name.removeprefix("cuda")))

@@ -1,0 +1,1 @@
+"""Named recipes as YAML data; trainer/config/presets.py reads them."""
