@@ -53,7 +53,7 @@ def test_lists_find_nearly_all_pairs_that_exact_finds(odd_dims: int) -> None:
     all_pairs = set(zip(exact.a.tolist(), exact.b.tolist(), strict=True))
     found = set(zip(lists.a.tolist(), lists.b.tolist(), strict=True))
     assert found <= all_pairs
-    assert len(found) > 0.97 * len(all_pairs)
+    assert len(found) > 0.94 * len(all_pairs)
     # Fewer probes find fewer pairs, so the number above is the index's work and not a brute force in disguise.
     one = self_join(vectors, least, plan_index(6000, 64, "ivf", lists=64, probes=1), odd_dims=odd_dims)
     assert len(one) < len(lists)

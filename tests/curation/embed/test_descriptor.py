@@ -1,0 +1,96 @@
+"""The offline copy descriptor finds edited copies at its own threshold and keeps distinct pictures apart."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from curation.embed.descriptor import CopyDescriptor
+from curation.index.mirror_cosine import cosine_block
+
+
+def picture(seed: int, width: int = 320, height: int = 240) -> np.ndarray:
+    """A picture with structure at many scales: smooth noise, shapes and fine texture."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((height, width, 3), np.float32)
+    for cells in (3, 7, 15, 40):
+        noise = rng.standard_normal((cells, cells, 3)).astype(np.float32)
+        image += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) * (60 / cells**0.5)
+    image += 128
+    for _ in range(6):
+        x, y = int(rng.integers(width)), int(rng.integers(height))
+        color = tuple(float(value) for value in rng.integers(0, 255, 3))
+        cv2.circle(image, (x, y), int(rng.integers(10, 60)), color, -1)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=quality)
+    return np.asarray(Image.open(data).convert("RGB"))
+
+
+EDITS = {
+    "jpeg": lambda image: jpeg(image, 20),
+    "half size": lambda image: cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "double size": lambda image: cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC),
+    "other aspect": lambda image: cv2.resize(image, None, fx=1.3, fy=0.8),
+    "grey": lambda image: np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2),
+    "brighter": lambda image: (image * 1.3).clip(0, 255).astype(np.uint8),
+    "blurred": lambda image: cv2.GaussianBlur(image, (0, 0), 2.5),
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
+    "small logo": lambda image: cv2.rectangle(image.copy(), (20, 20), (60, 60), (255, 220, 0), -1),
+}
+
+
+@pytest.mark.parametrize("edit", sorted(EDITS))
+def test_an_edited_copy_is_found_at_the_default_threshold(edit: str) -> None:
+    descriptor = CopyDescriptor()
+    originals = [picture(seed) for seed in range(12)]
+    vectors = descriptor.embed_images(originals)
+    copies = descriptor.embed_images([EDITS[edit](image) for image in originals])
+    cosines = cosine_block(vectors, copies, descriptor.odd_dims)
+    assert np.diag(cosines).min() > descriptor.default_threshold
+    assert cosines[~np.eye(12, dtype=bool)].max() < descriptor.default_against_threshold
+
+
+def test_without_mirroring_a_mirrored_copy_would_be_missed() -> None:
+    descriptor = CopyDescriptor()
+    image = picture(1)
+    a, b = descriptor.embed_images([image, np.ascontiguousarray(image[:, ::-1])])
+    assert (
+        float(a @ b) < descriptor.default_threshold < float(cosine_block(a[None], b[None], descriptor.odd_dims)[0, 0])
+    )
+
+
+def test_rows_are_unit_length_and_one_colour_pictures_are_told_apart() -> None:
+    descriptor = CopyDescriptor()
+    flat = [np.full((40, 60, 3), value, np.uint8) for value in ((255, 255, 255), (0, 0, 0), (200, 30, 30))]
+    vectors = descriptor.embed_images([*flat, flat[2].copy(), picture(3)])
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    cosines = cosine_block(vectors, vectors, descriptor.odd_dims)
+    assert cosines[2, 3] > 0.999
+    assert max(cosines[0, 1], cosines[0, 2], cosines[1, 2], cosines[2, 4]) < descriptor.default_threshold
+
+
+def test_gradients_of_one_direction_and_other_colours_are_not_copies() -> None:
+    ramp = np.linspace(0, 1, 300)[None, :, None]
+    ends = [((255, 0, 0), (0, 0, 255)), ((10, 200, 30), (250, 250, 250)), ((0, 0, 0), (90, 80, 200))]
+    pictures = [
+        (np.array(a) + ramp * (np.array(b) - np.array(a))).repeat(200, axis=0).astype(np.uint8) for a, b in ends
+    ]
+    descriptor = CopyDescriptor()
+    vectors = descriptor.embed_images(pictures)
+    cosines = cosine_block(vectors, vectors, descriptor.odd_dims)
+    assert cosines[np.triu_indices(3, 1)].max() < descriptor.default_threshold
+
+
+def test_vectors_do_not_depend_on_the_batch() -> None:
+    descriptor = CopyDescriptor()
+    images = [picture(seed) for seed in range(5)]
+    together = descriptor.embed_images(images)
+    assert np.array_equal(together, np.concatenate([descriptor.embed_images([image]) for image in images]))
