@@ -36,7 +36,7 @@ def nested(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
         return torch.nested.nested_tensor_from_jagged(x, offsets).transpose(1, 2)
 
     out = F.scaled_dot_product_attention(ragged(q), ragged(k), ragged(v))
-    return cast(Tensor, out.transpose(1, 2).contiguous().values())
+    return out.transpose(1, 2).contiguous().values()
 
 
 def xformers_block_diagonal(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:

@@ -75,8 +75,8 @@ def _residual(
     if kept_samples is None:
         return x + branch(x, layout)
     rows = KeptRows.of(kept_samples, layout, x.device)
-    residual = branch(GatherKept.apply(x, rows), rows.kept)
-    out: Tensor = AddKept.apply(x, residual, rows)
+    kept: Tensor = GatherKept.apply(x, rows)  # type: ignore[no-untyped-call]
+    out: Tensor = AddKept.apply(x, branch(kept, rows.kept), rows)  # type: ignore[no-untyped-call]
     return out
 
 

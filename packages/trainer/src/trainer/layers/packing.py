@@ -42,7 +42,7 @@ class PackedLayout:
     def split(self, packed: Tensor) -> list[Tensor]:
         """Views of the groups. Shapes: [T, ...] -> G times [B_g, N_g, ...]."""
         return [
-            packed[start:stop].unflatten(0, group)
+            torch.unflatten(packed[start:stop], 0, group)
             for (start, stop), group in zip(self.row_ranges, self.groups, strict=True)
         ]
 

@@ -51,7 +51,7 @@ def resample_position_table(table: Tensor, grid: tuple[int, int], convention: Re
     if grid == (side, side):
         return table
     h, w = grid
-    patches = table[:, 1:].float().unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    patches = table[:, 1:].float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
     if convention.offset:
         factors = ((h + convention.offset) / side, (w + convention.offset) / side)
         patches = F.interpolate(patches, scale_factor=factors, mode="bicubic", antialias=convention.antialias)

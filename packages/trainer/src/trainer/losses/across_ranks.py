@@ -35,4 +35,5 @@ def gather_rows(x: Tensor) -> tuple[Tensor, int]:
         return x, 0
     from torch.distributed.nn.functional import all_gather
 
-    return torch.cat(list(all_gather(x))), dist.get_rank() * x.shape[0]
+    everyone = all_gather(x)  # type: ignore[no-untyped-call]
+    return torch.cat(list(everyone)), dist.get_rank() * x.shape[0]

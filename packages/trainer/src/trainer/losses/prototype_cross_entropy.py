@@ -33,7 +33,7 @@ def prototype_cross_entropy(
     Shapes: features [R * M, H] view-major, prototypes [K, H], row_weights [M] -> scalar. M may be 0.
     """
     plan = _Plan(targets, row_weights, student_temp, chunk_elements)
-    out: Tensor = _ChunkedCrossEntropy.apply(features, prototypes, plan)
+    out: Tensor = _ChunkedCrossEntropy.apply(features, prototypes, plan)  # type: ignore[no-untyped-call]
     return out
 
 

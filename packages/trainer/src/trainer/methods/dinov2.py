@@ -7,6 +7,7 @@ Source: DINOv2 (arXiv 2304.07193), section 4, and the released training code.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -18,7 +19,9 @@ from trainer.losses.dino_loss import DinoBatch, dino_global_loss, dino_local_los
 from trainer.losses.ibot_loss import PatchChoice, ibot_loss, masked_patches
 from trainer.losses.koleo import koleo_loss
 from trainer.losses.teacher_targets import TargetRows, shifted_rows
+from trainer.methods.diagnostics import agreement, rank_me, target_statistics
 from trainer.methods.dinov2_settings import DinoV2Settings
+from trainer.methods.gram_anchor import GramAnchor
 from trainer.methods.method import LossTerms, Method, StepKnobs
 from trainer.methods.target_makers import TargetMaker, build_target_maker
 from trainer.models.heads import PrototypeHead
@@ -43,6 +46,15 @@ class StudentView:
     ibot_prototypes: Tensor
 
 
+@dataclass(frozen=True)
+class StepTargets:
+    """The teacher's targets of one micro-batch: [2 * B] CLS rows and [M] patch rows, and the sizes losses weigh by."""
+
+    dino: TargetRows
+    ibot: TargetRows
+    sizes: DinoBatch
+
+
 class DinoV2(Method):
     """The method on one rank; `teacher` mirrors `student` and is moved, never trained."""
 
@@ -55,6 +67,7 @@ class DinoV2(Method):
         if settings.ibot_head is not None:
             self.student["ibot_head"] = PrototypeHead(backbone.embed_dim, settings.ibot_head)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
+        self.gram = None if settings.gram is None else GramAnchor(_backbone(self.teacher), settings.gram)
         ibot = settings.ibot_head or settings.dino_head
         self.dino_targets: TargetMaker = build_target_maker(settings.centering, settings.dino_head.prototypes)
         self.ibot_targets: TargetMaker = build_target_maker(settings.centering, ibot.prototypes)
@@ -73,15 +86,20 @@ class DinoV2(Method):
 
         Differs from one large batch only in KoLeo, which sees the neighbours inside a micro-batch.
         """
+        if self.gram is not None:
+            self.gram.before_step(_backbone(self.teacher), knobs.step)
         choices = [masked_patches(batch.masks) for batch in batches]
         dino, ibot = self._teacher_targets(batches, choices, knobs.teacher_temp)
         images = [batch.global_crops.shape[0] // 2 for batch in batches]
         dino_row = ibot_row = 0
         for index, (batch, choice) in enumerate(zip(batches, choices, strict=True)):
             student = self._student_view(batch, choice, None if draws is None else draws[index])
-            sizes = DinoBatch(images[index], sum(images), batch.local_crops.shape[0] // images[index])
-            targets = shifted_rows(dino, dino_row), shifted_rows(ibot, ibot_row)
-            yield self._losses(student, choice, targets, sizes)
+            targets = StepTargets(
+                dino=shifted_rows(dino, dino_row),
+                ibot=shifted_rows(ibot, ibot_row),
+                sizes=DinoBatch(images[index], sum(images), batch.local_crops.shape[0] // images[index]),
+            )
+            yield self._losses(student, choice, targets, batch, knobs)
             dino_row, ibot_row = dino_row + 2 * images[index], ibot_row + len(choice.indices)
 
     @torch.no_grad()
@@ -107,39 +125,36 @@ class DinoV2(Method):
         tokens = _backbone(self.student).forward_packed(groups, masks, draws)
         dino_head, ibot_head = _head(self.student, "dino_head"), self._ibot_head(self.student)
         dino_prototypes = dino_head.prototypes()
-        rows = [group.cls for group in tokens]
-        patches = choice.of(tokens[0].patches)
+        cls, patches = [group.cls for group in tokens], choice.of(tokens[0].patches)
         if ibot_head is dino_head:
-            *cls, patches = dino_head.bottleneck(torch.cat([*rows, patches])).split([*map(len, rows), len(patches)])
+            *features, patches = _bottleneck(dino_head, [*cls, patches])
         else:
-            cls = list(dino_head.bottleneck(torch.cat(rows)).split([*map(len, rows)]))
-            patches = ibot_head.bottleneck(patches)
+            features, patches = _bottleneck(dino_head, cls), ibot_head.bottleneck(patches)
         return StudentView(
             global_tokens=tokens[0],
-            global_cls=cls[0],
-            local_cls=cls[1] if len(cls) > 1 else cls[0][:0],
+            global_cls=features[0],
+            local_cls=features[1] if len(groups) > 1 else features[0][:0],
             patches=patches,
             dino_prototypes=dino_prototypes,
             ibot_prototypes=dino_prototypes if ibot_head is dino_head else ibot_head.prototypes(),
         )
 
     def _losses(
-        self, student: StudentView, choice: PatchChoice, targets: tuple[TargetRows, TargetRows], sizes: DinoBatch
+        self, student: StudentView, choice: PatchChoice, targets: StepTargets, batch: CropBatch, knobs: StepKnobs
     ) -> LossTerms:
         """Act three: the losses, each as it is back-propagated and as the official code logs it."""
-        s, (dino, ibot) = self.settings, targets
-        temp = s.student_temp
-        local = dino_local_loss(student.local_cls, student.dino_prototypes, dino, sizes, temp)
-        global_ = dino_global_loss(student.global_cls, student.dino_prototypes, dino, sizes, temp)
-        patch = ibot_loss(student.patches, student.ibot_prototypes, ibot, choice.weights, 2 * sizes.step_images, temp)
+        s, sizes, temp = self.settings, targets.sizes, self.settings.student_temp
         share = sizes.images / sizes.step_images
-        spread = share * sum(
-            koleo_loss(crop, s.koleo_min_distance, s.koleo_distributed) for crop in student.global_tokens.cls.chunk(2)
-        )
+        local = dino_local_loss(student.local_cls, student.dino_prototypes, targets.dino, sizes, temp)
+        global_ = dino_global_loss(student.global_cls, student.dino_prototypes, targets.dino, sizes, temp)
+        crops = 2 * sizes.step_images
+        patch = ibot_loss(student.patches, student.ibot_prototypes, targets.ibot, choice.weights, crops, temp)
+        views = student.global_tokens.cls.chunk(2)
+        spread = torch.stack([koleo_loss(v, s.koleo_min_distance, s.koleo_distributed) for v in views]).sum()
         terms = {
             "dino_local": s.dino_weight * local,
             "dino_global": s.dino_weight * global_,
-            "koleo": s.koleo_weight * spread,
+            "koleo": s.koleo_weight * share * spread,
             "ibot": s.ibot_weight * patch,
         }
         logged = {
@@ -148,10 +163,14 @@ class DinoV2(Method):
             "koleo_loss": terms["koleo"] / 2,
             "ibot_loss": patch / 2,
         }
+        if self.gram is not None:
+            terms["gram"] = share * self.gram.loss(student.global_tokens.patches, batch.global_crops, knobs.step)
+            logged["gram_loss"] = terms["gram"]
         return LossTerms(
             total=torch.stack([*terms.values()]).sum(),
             terms={name: value.detach() for name, value in terms.items()},
             logged={name: value.detach() for name, value in logged.items()},
+            diagnostics=_diagnostics(student, targets, terms) if knobs.diagnose else {},
         )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -187,3 +206,23 @@ def _backbone(modules: nn.ModuleDict) -> VisionTransformer:
 
 def _head(modules: nn.ModuleDict, name: str) -> PrototypeHead:
     return cast(PrototypeHead, modules[name])
+
+
+def _bottleneck(head: PrototypeHead, parts: Sequence[Tensor]) -> list[Tensor]:
+    """Bottleneck features of several token sets in one pass of the head."""
+    return list(torch.split(head.bottleneck(torch.cat(list(parts))), [len(part) for part in parts]))
+
+
+def _diagnostics(student: StudentView, targets: StepTargets, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Signs of life of one micro-batch, as its share of the step (sums over micro-batches are means)."""
+    share = targets.sizes.images / targets.sizes.step_images
+    rows, dino_k = len(student.global_cls), len(student.dino_prototypes)
+    values = {
+        **target_statistics("dino", targets.dino, rows),
+        **target_statistics("ibot", targets.ibot, len(student.patches)),
+        "agreement": agreement(student.global_cls.roll(rows // 2, dims=0), student.dino_prototypes, targets.dino),
+        "rank_me": rank_me(student.global_tokens.cls),
+    }
+    values = {name: value * share for name, value in values.items()}
+    values["dino_loss_over_ln_k"] = (terms["dino_local"] + terms["dino_global"]).detach() / math.log(dino_k)
+    return values

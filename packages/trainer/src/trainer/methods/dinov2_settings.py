@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from trainer.methods.gram_anchor import GramSettings
 from trainer.models.heads import HeadSettings
 from trainer.models.vision_transformer import VitSettings
 
@@ -15,6 +16,7 @@ class DinoV2Settings:
     `ibot_head` None shares the DINO head with the patches (the released short recipe); `centering` names a target maker
     of methods/target_makers.py. `koleo_min_distance` is the distance of unit vectors below which a pair counts as one
     image seen twice and gets no gradient (0 = official); `koleo_distributed` looks for neighbours on all ranks.
+    `gram` None leaves Gram anchoring out.
     """
 
     backbone: VitSettings
@@ -27,5 +29,6 @@ class DinoV2Settings:
     koleo_weight: float = 0.1
     koleo_min_distance: float = 1e-4
     koleo_distributed: bool = False
+    gram: GramSettings | None = None
     layerwise_decay: float = 0.9
     patch_embed_multiplier: float = 0.2

@@ -40,7 +40,8 @@ class WeightNormedPrototypes(nn.Module):
 
     def matrix(self) -> Tensor:
         """The prototypes. Shapes: [K, H]."""
-        return self.weight_v * (self.weight_g / self.weight_v.norm(dim=1, keepdim=True))
+        lengths = torch.linalg.vector_norm(self.weight_v, dim=1, keepdim=True)
+        return self.weight_v * (self.weight_g / lengths)
 
 
 class PlainPrototypes(nn.Module):
@@ -69,6 +70,7 @@ class PrototypeHead(nn.Module):
         self.settings = settings
         self.mlp = _mlp(in_dim, settings)
         truncated_normal_linears(self)
+        kind: type[WeightNormedPrototypes | PlainPrototypes]
         kind = WeightNormedPrototypes if settings.weight_norm else PlainPrototypes
         self.last_layer = kind(settings.bottleneck_dim, settings.prototypes)
 

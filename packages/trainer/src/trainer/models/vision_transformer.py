@@ -141,7 +141,7 @@ class VisionTransformer(nn.Module):
         patches = self.patch_embed(images)
         if mask is not None:
             patches = torch.where(mask.unsqueeze(-1), self.mask_token.to(patches.dtype), patches)
-        cls = self.cls_token
+        cls: Tensor = self.cls_token
         if self.pos_embed is not None:
             table = resample_position_table(self.pos_embed, self.patch_embed.grid(images), self.resampling)
             patches, cls = patches + table[:, 1:], cls + table[:, :1]

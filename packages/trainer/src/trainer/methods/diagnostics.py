@@ -1,0 +1,52 @@
+"""Numbers that tell whether training moves or has collapsed; cheap, and computed only when a step asks for them.
+
+Dimensions: B images, M rows, K prototypes, H bottleneck width, D width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainer.losses.teacher_targets import TargetRows
+
+MOST_ROWS = 256
+"""Rows that a diagnostic looks at, at most."""
+
+
+@torch.no_grad()
+def target_statistics(name: str, targets: TargetRows, rows: int) -> dict[str, Tensor]:
+    """Mean entropy of the targets over ln K (1 = uniform: nothing to learn; 0 = certain) and prototype usage.
+
+    Usage is the number of different prototypes that are some row's favourite, over the most there could be.
+    """
+    if rows == 0:
+        return {}
+    t = targets(0, min(rows, MOST_ROWS))
+    K = t.shape[1]
+    entropy = torch.special.entr(t).sum(-1).mean() / math.log(K)
+    usage = torch.bincount(t.argmax(-1), minlength=K).gt(0).sum() / min(K, len(t))
+    return {f"{name}_target_entropy": entropy, f"{name}_prototype_usage": usage}
+
+
+@torch.no_grad()
+def agreement(features: Tensor, prototypes: Tensor, targets: TargetRows) -> Tensor:
+    """Share of rows whose favourite prototype is the teacher's. Shapes: [M, H], [K, H] -> scalar."""
+    rows = min(len(features), MOST_ROWS)
+    favourites = F.linear(features[:rows], prototypes).argmax(-1)
+    return (favourites == targets(0, rows).argmax(-1)).float().mean()
+
+
+@torch.no_grad()
+def rank_me(features: Tensor) -> Tensor:
+    """Effective rank of the features: exp of the entropy of their normalised singular values, 1 when collapsed.
+
+    Source: RankMe (arXiv 2210.02885), eq. 2. Shapes: [M, D] -> scalar between 1 and min(M, D).
+    """
+    rows = features[:MOST_ROWS].float()
+    values = torch.linalg.svdvals(rows - rows.mean(0))
+    shares = values / values.sum().clamp_min(1e-12) + 1e-7
+    return torch.exp(-(shares * shares.log()).sum())
