@@ -47,6 +47,8 @@ def rank_me(features: Tensor) -> Tensor:
     Source: RankMe (arXiv 2210.02885), eq. 2. Shapes: [M, D] -> scalar between 1 and min(M, D).
     """
     rows = features[:MOST_ROWS].float()
+    if not rows.isfinite().all():
+        return rows.new_full((), math.nan)
     values = torch.linalg.svdvals(rows - rows.mean(0))
     shares = values / values.sum().clamp_min(1e-12) + 1e-7
     return torch.exp(-(shares * shares.log()).sum())

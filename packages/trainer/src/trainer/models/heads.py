@@ -41,7 +41,8 @@ class WeightNormedPrototypes(nn.Module):
     def matrix(self) -> Tensor:
         """The prototypes. Shapes: [K, H]."""
         lengths = torch.linalg.vector_norm(self.weight_v, dim=1, keepdim=True)
-        return self.weight_v * (self.weight_g / lengths)
+        matrix: Tensor = self.weight_v * (self.weight_g / lengths)
+        return matrix
 
 
 class PlainPrototypes(nn.Module):

@@ -69,10 +69,12 @@ def fused_groups(parameters: Iterable[tuple[nn.Parameter, Rates]]) -> list[dict[
 
 
 def parameter_groups(modules: nn.ModuleDict, settings: GroupSettings) -> list[dict[str, Any]]:
-    """Groups of a backbone ("backbone") and any heads (other names)."""
-    pairs: list[tuple[nn.Parameter, Rates]] = []
+    """Groups of a backbone ("backbone") and any heads (other names), module by module."""
+    groups: list[dict[str, Any]] = []
     for key, module in modules.items():
-        for name, parameter in module.named_parameters():
-            rates = backbone_rates(name, settings) if key == "backbone" else head_rates(name)
-            pairs.append((parameter, rates))
-    return fused_groups(pairs)
+        named = module.named_parameters()
+        if key == "backbone":
+            groups += fused_groups((p, backbone_rates(name, settings)) for name, p in named)
+        else:
+            groups += fused_groups((p, head_rates(name)) for name, p in named)
+    return groups
