@@ -1,0 +1,150 @@
+"""`trainer evaluate`: a model beside its baselines on labelled images, as a report that is JSON and a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contracts.errors import ConfigError, nearest_name
+from trainer.evaluate.baselines import random_twin, raw_pixels
+from trainer.evaluate.eval_images import EvalTransform, image_batches
+from trainer.evaluate.features import Embed, FeatureTable, class_token, extract, last_blocks
+from trainer.evaluate.knn import KS, knn_accuracy
+from trainer.evaluate.labelled_images import LabelledImages, open_labelled
+from trainer.evaluate.linear import BLOCKS, LinearSettings, linear_accuracy
+from trainer.export.model_folder import LoadedModel, load_model
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What to evaluate and how.
+
+    `test` None splits `data` in halves; `image_px` None takes the model's own; `max_images` of each set are used;
+    `tasks` are names of EVALUATIONS; `baselines` adds raw pixels and the same architecture with random weights.
+    """
+
+    model: Path | str
+    data: Path | str
+    test: Path | str | None = None
+    tasks: Sequence[str] = ("knn",)
+    image_px: int | None = None
+    max_images: int | None = None
+    batch_size: int = 64
+    device: str = "cpu"
+    seed: int = 0
+    baselines: bool = True
+    linear: LinearSettings = LinearSettings()
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One contestant's way to features: the class token, and the stack of the linear probe (None: class token only)."""
+
+    vector: Embed
+    stack: Embed | None = None
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The two sets, how their images are prepared, and what was asked."""
+
+    train: LabelledImages
+    test: LabelledImages
+    transform: EvalTransform
+    request: EvaluationRequest
+
+    def tables(self, embed: Embed) -> tuple[FeatureTable, FeatureTable]:
+        """Features of both sets."""
+        batch, device = self.request.batch_size, self.request.device
+        train, test = (
+            extract(
+                image_batches(part.source, self.transform, part.indices, batch), self.transform, embed, device
+            )
+            for part in (self.train, self.test)
+        )
+        return train, test
+
+
+def knn_task(contest: Contest, arena: Arena) -> Mapping[str, Any]:
+    """k-NN accuracy for every k."""
+    train, test = arena.tables(contest.vector)
+    scores = knn_accuracy((train.features, train.labels), (test.features, test.labels), KS)
+    return {str(k): asdict(score) for k, score in scores.items()}
+
+
+def linear_task(contest: Contest, arena: Arena) -> Mapping[str, Any] | None:
+    """Accuracy of the best linear probe; None for a contestant without blocks."""
+    if contest.stack is None:
+        return None
+    train, test = arena.tables(contest.stack)
+    return asdict(linear_accuracy(train, test, arena.request.linear))
+
+
+Task = Callable[[Contest, Arena], Mapping[str, Any] | None]
+EVALUATIONS: dict[str, Task] = {"knn": knn_task, "linear": linear_task}
+
+
+def evaluate_model(request: EvaluationRequest) -> dict[str, Any]:
+    """Run the asked tasks for the model and its baselines. Errors: UserError of any of the parts."""
+    for task in request.tasks:
+        if task not in EVALUATIONS:
+            raise ConfigError(f"unknown evaluation {task!r}; {nearest_name(task, EVALUATIONS)}")
+    model = load_model(request.model)
+    arena = open_arena(model, request)
+    began = time.monotonic()
+    results = {
+        name: {task: EVALUATIONS[task](contest, arena) for task in request.tasks}
+        for name, contest in contestants(model, request).items()
+    }
+    return {
+        "model": str(request.model),
+        "folder": str(model.folder),
+        "name": model.description.name,
+        "images": {"train": len(arena.train.indices), "test": len(arena.test.indices)},
+        "image_px": arena.transform.image_px,
+        "results": results,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def open_arena(model: LoadedModel, request: EvaluationRequest) -> Arena:
+    """The labelled sets and the transform that a model asks for."""
+    train, test = open_labelled(request.data, request.test, request.max_images, request.seed)
+    said = model.description
+    transform = EvalTransform(request.image_px or model.image_px, said.mean, said.std)
+    return Arena(train, test, transform, request)
+
+
+def contestants(model: LoadedModel, request: EvaluationRequest) -> dict[str, Contest]:
+    """The model and, where asked for, its baselines."""
+    found = {"model": contest_of(model.backbone.to(request.device))}
+    if request.baselines:
+        found["random weights"] = contest_of(random_twin(model.backbone, request.seed).to(request.device))
+        found["raw pixels"] = Contest(raw_pixels())
+    return found
+
+
+def contest_of(backbone: Any) -> Contest:
+    """A backbone's class token and its stack."""
+    return Contest(class_token(backbone), last_blocks(backbone, min(max(BLOCKS), backbone.depth)))
+
+
+def report_rows(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The report as a table: header and rows, accuracies in per cent."""
+    results: Mapping[str, Any] = report["results"]
+    columns: list[tuple[str, Callable[[Mapping[str, Any]], float | None]]] = []
+    ks = sorted({int(k) for found in results.values() for k in found.get("knn", {})})
+    for k in ks:
+        columns.append((f"k-NN {k} (%)", lambda found, k=k: found["knn"][str(k)]["top1"]))  # type: ignore[misc]
+    if any("linear" in found for found in results.values()):
+        columns.append(("linear (%)", lambda found: None if found["linear"] is None else found["linear"]["top1"]))
+    rows = []
+    for name, found in results.items():
+        values = [read(found) for _, read in columns]
+        rows.append([name, *("-" if value is None else f"{100 * value:.1f}" for value in values)])
+    return ["", *(title for title, _ in columns)], rows
