@@ -5,41 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from trainer.data.augment.settings import AugmentationSettings
+import torch
+from torch.utils.data import DataLoader
+
+from contracts.errors import ConfigError, UserError
+from trainer.data.augment.normalize import normalize
 from trainer.data.batch import CropBatch
-from trainer.data.masking.settings import MaskingSettings
+from trainer.data.batch_maker import BatchMaker, LoaderSettings, RawBatch
 from trainer.data.sources.source import ImageSource
 
-
-@dataclass(frozen=True)
-class LoaderSettings:
-    """What the stream depends on.
-
-    batch_size: images per batch and rank. patch_px: side of a patch, sets the mask grid. start_position: batches
-    delivered before, from where the stream goes on. workers: processes, 0 loads in this one.
-    """
-
-    batch_size: int
-    patch_px: int
-    augmentation: AugmentationSettings = AugmentationSettings()
-    masking: MaskingSettings = MaskingSettings()
-    seed: int = 0
-    workers: int = 0
-    start_position: int = 0
-    rank: int = 0
-    world_size: int = 1
+__all__ = ["BatchLoader", "LoaderSettings", "SkippedImages", "build_loader"]
+NAMED_AT_MOST = 1000
 
 
 @dataclass
 class SkippedImages:
-    """Images that could not be read or decoded: how often one was met, and why, by key."""
+    """Images that could not be read or decoded: how often one was met, and why, by key (the first 1,000)."""
 
     count: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
 
+    def add(self, key: str, reason: str) -> None:
+        """Count one image that was left out."""
+        self.count += 1
+        if len(self.reasons) < NAMED_AT_MOST:
+            self.reasons.setdefault(key, reason)
+
 
 class BatchLoader:
-    """Iterates CropBatch without end; `skipped` tells what could not be decoded so far."""
+    """Iterates CropBatch without end, from settings.start_position on.
+
+    The stream is a pure function of (source, seed, batch_size * world_size): workers, restarts and the cut into ranks
+    do not change it. An image that cannot be used is replaced by the next one of the stream and noted in `skipped`.
+    Every iteration starts at start_position anew. Errors: UserError when nothing usable is found.
+    """
 
     def __init__(self, source: ImageSource, settings: LoaderSettings) -> None:
         self.source = source
@@ -47,9 +46,71 @@ class BatchLoader:
         self.skipped = SkippedImages()
 
     def __iter__(self) -> Iterator[CropBatch]:
-        return iter(())
+        settings = self.settings
+        batches = DataLoader(
+            BatchMaker(self.source, settings),
+            batch_size=None,
+            sampler=_Positions(settings.start_position),
+            num_workers=settings.workers,
+            prefetch_factor=settings.batches_ahead if settings.workers else None,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.device(settings.device).type == "cuda",
+            # What the workers draw comes from the seed and the position; this spares the caller's random state.
+            generator=torch.Generator().manual_seed(settings.seed),
+        )
+        for raw in batches:
+            if isinstance(raw, UserError):
+                raise raw
+            yield self._finish(raw)
+
+    def _finish(self, raw: RawBatch) -> CropBatch:
+        for key, reason in raw.skipped:
+            self.skipped.add(key, reason)
+        augment = self.settings.augmentation
+        mean, std = per_channel(augment.mean, augment.channels), per_channel(augment.std, augment.channels)
+        device = self.settings.device
+        return CropBatch(
+            normalize(raw.global_crops.to(device, non_blocking=True), mean, std),
+            normalize(raw.local_crops.to(device, non_blocking=True), mean, std),
+            raw.masks.to(device, non_blocking=True),
+            raw.keys,
+            raw.position,
+        )
 
 
 def build_loader(source: ImageSource, settings: LoaderSettings) -> BatchLoader:
-    """The stream of batches of one rank, from settings.start_position on."""
+    """The stream of batches of one rank. Errors: ConfigError for settings that do not fit together."""
+    if settings.batch_size < 1 or not 0 <= settings.rank < settings.world_size:
+        raise ConfigError(
+            f"batch size {settings.batch_size}, rank {settings.rank} of {settings.world_size}: wanted at least one "
+            "image per batch and a rank below the number of ranks"
+        )
+    augment = settings.augmentation
+    for kind, side in (("global", augment.global_px), ("local", augment.local_px)):
+        if side % settings.patch_px and (kind == "global" or augment.local_crops):
+            raise ConfigError(
+                f"{kind} crops of {side} px cannot be cut into patches of {settings.patch_px} px: choose a multiple"
+            )
     return BatchLoader(source, settings)
+
+
+def per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """One value for each channel; a single value stands for all."""
+    return values if len(values) == channels else values * channels
+
+
+class _Positions(torch.utils.data.Sampler[int]):
+    """Batch positions without end."""
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+
+    def __iter__(self) -> Iterator[int]:
+        position = self._start
+        while True:
+            yield position
+            position += 1
+
+
+def _one_thread(_worker: int) -> None:
+    torch.set_num_threads(1)

@@ -1,9 +1,11 @@
-"""What every source of images can do: tell its length and read one image by index."""
+"""What every source of images can do: tell its length, name and read one image by index."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class ImageSource(ABC):
     def read(self, index: int) -> RawSample:
         """Image number `index`. Errors: OSError when its bytes cannot be read (the loader skips and names it)."""
 
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Key of image number `index`, without its data."""
+
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...] | None:
@@ -37,3 +43,11 @@ class ImageSource(ABC):
     @abstractmethod
     def describe(self) -> str:
         """One phrase for logs: kind, place, number of images."""
+
+    def blocks(self) -> np.ndarray:
+        """Sizes of the runs of neighbours that are cheap to read together; one run when any order is as good."""
+        return np.asarray([len(self)], dtype=np.int64)
+
+    def blocks_at_once(self) -> int:
+        """How many blocks a shuffle may mix: as many as the source keeps at hand."""
+        return 1

@@ -1,0 +1,101 @@
+"""The photometric operations on planar 8-bit crops, equal to Pillow's bit for bit, which the official recipe runs on.
+
+Each works in place on uint8 [C, H, W] (C is 3 for colour). They are plain NumPy: short to read, and the definition
+that the compiled twins of `fast_pixels` are held to.
+Source: Pillow ImageEnhance, Image.blend, ImageOps and Convert.c (luma, HSV), which torchvision's transforms call on
+Pillow images; torchvision GaussianBlur.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+_LUMA_16BIT = (19595, 38470, 7471)  # ITU-R 601-2
+_f = np.float32
+
+
+def luma(planes: Pixels) -> Pixels:
+    """Gray value of every pixel: 0.299 R + 0.587 G + 0.114 B, rounded. Shapes: [3, H, W] -> [H, W]."""
+    red, green, blue = (plane.astype(np.uint32) * weight for plane, weight in zip(planes, _LUMA_16BIT, strict=True))
+    gray: Pixels = ((red + green + blue + 0x8000) >> 16).astype(np.uint8)
+    return gray
+
+
+def blend(planes: Pixels, toward: Pixels | int, factor: float) -> None:
+    """toward + factor * (pixel - toward), truncated and cut to 0..255."""
+    base = np.asarray(toward, dtype=np.float32)
+    mixed = base + _f(factor) * (planes.astype(np.float32) - base)
+    planes[...] = np.clip(mixed, _f(0), _f(255)).astype(np.uint8)
+
+
+def brightness(planes: Pixels, factor: float) -> None:
+    """Mix with black."""
+    blend(planes, 0, factor)
+
+
+def contrast(planes: Pixels, factor: float) -> None:
+    """Mix with the mean gray of the crop."""
+    gray = luma(planes)
+    blend(planes, int(int(gray.sum(dtype=np.int64)) / gray.size + 0.5), factor)
+
+
+def saturation(planes: Pixels, factor: float) -> None:
+    """Mix with the crop's own gray version."""
+    blend(planes, luma(planes), factor)
+
+
+def hue(planes: Pixels, turns: float) -> None:
+    """Turn the colour circle by `turns` (-0.5 to 0.5) in HSV, whose hue and saturation are truncated to 8 bits."""
+    red, green, blue = planes.astype(np.float32)
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    chroma = high - low
+    middle = red + green + blue - high - low
+    part = (high - middle) / np.maximum(chroma, _f(1))
+    # Sixths of the circle: an odd number, from the largest channel, plus or minus `part`, from the smallest.
+    red_largest, green_largest = red == high, green == high
+    ascending = np.where(red_largest, green <= blue, np.where(green_largest, blue <= red, red <= green))
+    base = np.where(red_largest, _f(0), np.where(green_largest, _f(2), _f(4)))
+    sixths = np.where(ascending, (base - _f(1)) + part, (base + _f(1)) - part)
+    circle = sixths / _f(6)
+    angle = np.floor(np.where(circle < 0, circle + _f(1), circle) * _f(255)) + _f(int(turns * 255) % 256)
+    angle = np.where(angle > 255, angle - _f(256), angle) * _f(6) / _f(255)
+    colourfulness = np.floor(chroma / np.maximum(high, _f(1)) * _f(255)) / _f(255)
+    weights = (_f(2) - np.abs(angle - _f(3)), np.abs(angle - _f(2)) - _f(1), np.abs(angle - _f(4)) - _f(1))
+    for plane, weight in zip(planes, weights, strict=True):
+        share = _f(1) - colourfulness * np.clip(weight, _f(0), _f(1))
+        plane[...] = np.floor(high * share + _f(0.5)).astype(np.uint8)
+
+
+def grayscale(planes: Pixels) -> None:
+    """Replace all three channels by the gray value."""
+    planes[...] = luma(planes)
+
+
+def solarize(planes: Pixels, threshold: int) -> None:
+    """Invert the values from the threshold on."""
+    np.copyto(planes, 255 - planes, where=planes >= threshold)
+
+
+def blur_weights(sigma: float, kernel_px: int) -> NDArray[np.float32]:
+    """Half a Gaussian kernel, from its centre outwards. Shapes: [kernel_px // 2 + 1]; the whole kernel sums to 1."""
+    half = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(kernel_px // 2 + 1)]
+    total = half[0] + 2 * sum(half[1:])
+    return np.asarray([weight / total for weight in half], dtype=np.float32)
+
+
+def blur(planes: Pixels, half_kernel: NDArray[np.float32]) -> None:
+    """Gaussian blur with mirrored borders (the edge pixel is not repeated), rounded to the nearest even value."""
+    reach = len(half_kernel) - 1
+    padded = np.pad(planes, ((0, 0), (reach, reach), (reach, reach)), mode="reflect").astype(np.float32)
+    for axis in (2, 1):
+        size = planes.shape[axis]
+        window = [np.take(padded, range(k, k + size), axis=axis) for k in range(2 * reach + 1)]
+        total = half_kernel[0] * window[reach]
+        for offset in range(1, reach + 1):
+            total = total + half_kernel[offset] * (window[reach - offset] + window[reach + offset])
+        padded = total
+    planes[...] = np.rint(padded).astype(np.uint8)

@@ -1,0 +1,132 @@
+"""Make any batch of the stream from its position alone: choose images, decode, cut crops, draw masks.
+
+Runs in the worker processes. Pixels stay 8-bit here: a quarter of the bytes to hand over, normalised at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contracts.errors import MissingInput, UserError
+from trainer.data.augment.crops import enough_pixels, make_crops
+from trainer.data.augment.parameters import draw_parameters
+from trainer.data.augment.settings import AugmentationSettings
+from trainer.data.decode.image import BadImage, decode_image
+from trainer.data.masking.batch_masks import batch_masks
+from trainer.data.masking.settings import MaskingSettings
+from trainer.data.order import EpochOrder
+from trainer.data.sources.source import ImageSource
+
+MOST_REPLACEMENTS = 1000
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """What the stream of batches depends on, and how it is made.
+
+    batch_size: images per batch and rank. patch_px: side of a patch, sets the mask grid. start_position: batches that
+    were delivered before; the stream goes on from there. workers: processes that make batches, 0 for none but this.
+    batches_ahead: batches that each worker keeps ready. device: where batches are delivered, normalised there.
+    """
+
+    batch_size: int
+    patch_px: int
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    masking: MaskingSettings = field(default_factory=MaskingSettings)
+    seed: int = 0
+    workers: int = 0
+    start_position: int = 0
+    rank: int = 0
+    world_size: int = 1
+    batches_ahead: int = 2
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """A batch before normalisation, and the images that were left out of it: (key, reason)."""
+
+    global_crops: Tensor
+    local_crops: Tensor
+    masks: Tensor
+    keys: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    position: int
+
+
+class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
+    """Batch number p of one rank: `maker[p]`, the same whoever asks and whenever.
+
+    Sample b of rank r in batch p has number (p * world_size + r) * batch_size + b in the stream; its image and all its
+    random draws depend on the seed and that number alone. So ranks and workers can be added without changing a batch
+    of the whole run.
+    """
+
+    def __init__(self, source: ImageSource, settings: LoaderSettings) -> None:
+        self._source = source
+        self._settings = settings
+        self._order = EpochOrder(source.blocks(), source.blocks_at_once(), settings.seed)
+        self._enough_pixels = enough_pixels(settings.augmentation)
+
+    def __getitem__(self, position: int) -> RawBatch | UserError:
+        """Batch number `position`, or the user's error as a value: a worker's exceptions arrive as tracebacks."""
+        try:
+            return self.make(position)
+        except UserError as error:
+            return error
+
+    def make(self, position: int) -> RawBatch:
+        """Batch number `position`. Errors: MissingInput when no usable image is found."""
+        settings, augment = self._settings, self._settings.augmentation
+        size, count = settings.batch_size, settings.augmentation.local_crops
+        first = (position * settings.world_size + settings.rank) * size
+        global_crops = np.empty((2, size, augment.channels, augment.global_px, augment.global_px), dtype=np.uint8)
+        local_crops = np.empty((count, size, augment.channels, augment.local_px, augment.local_px), dtype=np.uint8)
+        keys: list[str] = []
+        skipped: list[tuple[str, str]] = []
+        for row, image in enumerate(self._order.image_at(np.arange(first, first + size))):
+            key, pixels = self._good_image(first + row, int(image), skipped)
+            crops = draw_parameters(augment, pixels.shape[0], pixels.shape[1], settings.seed, first + row)
+            make_crops(pixels, crops, augment, [*global_crops[:, row], *local_crops[:, row]])
+            keys.append(key)
+        return RawBatch(
+            torch.from_numpy(global_crops).flatten(0, 1),
+            torch.from_numpy(local_crops).flatten(0, 1),
+            torch.from_numpy(self._masks(position)),
+            tuple(keys),
+            tuple(skipped),
+            position,
+        )
+
+    def _good_image(self, sample: int, image: int, skipped: list[tuple[str, str]]) -> tuple[str, Pixels]:
+        """The image of a place in the stream, or the next one that can be decoded. Errors: MissingInput."""
+        channels = self._settings.augmentation.channels
+        for further in range(MOST_REPLACEMENTS):
+            if further:
+                image = int(self._order.image_at(np.asarray([sample + further]))[0])
+            try:
+                raw = self._source.read(image)
+                return raw.key, decode_image(raw.data, channels, self._enough_pixels)
+            except (BadImage, OSError) as error:
+                skipped.append((self._source.name(image), str(error)))
+            if further + 1 >= self._order.images:
+                break
+        key, reason = skipped[-1]
+        raise MissingInput(
+            f"{len(skipped)} images one after another cannot be used (the last: {key}: {reason}): "
+            f"check {self._source.describe()}"
+        )
+
+    def _masks(self, position: int) -> NDArray[np.bool_]:
+        settings = self._settings
+        images = settings.batch_size * settings.world_size
+        own = range(settings.rank * settings.batch_size, (settings.rank + 1) * settings.batch_size)
+        crops = [crop * images + image for crop in (0, 1) for image in own]
+        key = f"{settings.seed}:{position}"
+        return batch_masks(settings.masking, settings.augmentation.global_px, settings.patch_px, crops, 2 * images, key)
