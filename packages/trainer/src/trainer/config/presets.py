@@ -16,8 +16,9 @@ from trainer.config.pretrain import PretrainConfig
 
 def preset_names() -> list[str]:
     """Names that `--config` knows."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in files("trainer.presets").iterdir()
-                  if entry.name.endswith(".yaml"))
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in files("trainer.presets").iterdir() if entry.name.endswith(".yaml")
+    )
 
 
 def preset_values(name: str) -> dict[str, Any]:

@@ -43,6 +43,9 @@ class PretrainConfig(StrictModel):
                     f"{name} is {side} px, which is not a multiple of the patch side {patch} px of "
                     f"{self.model.arch}: take {lower or patch} or {lower + patch}"
                 )
-        if self.run.batch_size < 2 and self.losses.koleo_weight:
-            raise ValueError("run.batch_size is 1, but the KoLeo loss compares images: take 2 or more")
+        micro = self.run.micro_batch_size or self.run.batch_size
+        if self.run.batch_size % micro:
+            raise ValueError(f"run.batch_size {self.run.batch_size} is not a multiple of run.micro_batch_size {micro}")
+        if micro < 2 and self.losses.koleo_weight:
+            raise ValueError("the batch of a forward pass is 1, but the KoLeo loss compares images: take 2 or more")
         return self

@@ -1,10 +1,10 @@
 """The run folder: where everything of a run lies, and whether the run that is asked for is the one that is there.
 
-    config.yaml  plan.yaml  environment.json      published before the first step
-    metrics.jsonl  tensorboard/                   grow while the run goes on
-    checkpoints/step_00001000/                    see engine/checkpoint.py
-    export/                                       the model folder
-    run.json                                      header, published last: the run is finished
+config.yaml  plan.yaml  environment.json      published before the first step
+metrics.jsonl  tensorboard/                   grow while the run goes on
+checkpoints/step_00001000/                    see engine/checkpoint.py
+export/                                       the model folder
+run.json                                      header, published last: the run is finished
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts.config import config_sha256, dump_yaml, plain_values, read_yaml
-from contracts.config import StrictModel
+from contracts.config import StrictModel, config_sha256, dump_yaml, plain_values, read_yaml
 from contracts.errors import ConfigError, MissingInput, UserError
 from contracts.header import read_header, write_header
 from contracts.publish import publish_json, publish_text, remove_drafts

@@ -1,0 +1,67 @@
+"""The trainer's public functions: one per command, with plain arguments and plain results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.config.presets import load_pretrain_config
+from trainer.dataset_at_hand import ensure_dataset
+from trainer.pretrain import PlannedRun, plan_run, run_pretraining
+
+
+def plan(
+    config: str | None = None,
+    *,
+    data: str | None = None,
+    out: Path | None = None,
+    steps: int | None = None,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> PlannedRun:
+    """Work out a pretraining run without starting it.
+
+    config: name of a preset or a YAML file; None takes `small` with a GPU and `cpu` without one.
+    data, steps: short for the overrides data.path=... and run.steps=...
+    Errors: UserError in one sentence.
+    """
+    name = config or default_preset()
+    short = [f"data.path={_quoted(data)}"] if data is not None else []
+    short += [f"run.steps={steps}"] if steps is not None else []
+    settings = load_pretrain_config(name, [*overrides, *short])
+    ensure_dataset(Path(settings.data.path), say)
+    return plan_run(settings, Path(name).stem, out)
+
+
+def pretrain(
+    config: str | None = None,
+    *,
+    data: str | None = None,
+    out: Path | None = None,
+    steps: int | None = None,
+    overrides: Sequence[str] = (),
+    resume: bool | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Pretrain with DINOv2, or go on with a run that was interrupted; returns the run's report.
+
+    resume: None goes on when the folder holds the same run; True insists on one; False refuses one.
+    Errors: UserError in one sentence.
+    """
+    planned = plan(config, data=data, out=out, steps=steps, overrides=overrides, say=say)
+    for note in planned.plan.notes:
+        say(f"note: {note}")
+    return run_pretraining(planned, resume=resume)
+
+
+def default_preset() -> str:
+    """`small` with a GPU, `cpu` without one."""
+    return "small" if torch.cuda.is_available() else "cpu"
+
+
+def _quoted(text: str) -> str:
+    """A YAML string: paths such as 1e5 or `on` stay text."""
+    return "'" + text.replace("'", "''") + "'"

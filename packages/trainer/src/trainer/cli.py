@@ -1,0 +1,138 @@
+"""The `trainer` command: parses, calls api, prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import UserError
+from trainer import api
+
+app = typer.Typer(
+    name="trainer",
+    help="DINOv2 pretraining on your own images. Example: trainer pretrain --data photos/ --steps 2000",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[str | None, typer.Option("--config", help="Preset (cpu, small, vitl16_short, ...) or YAML file.")]
+Data = Annotated[str | None, typer.Option("--data", help="Dataset folder, tars, parquet, image folder or file list.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/<preset>-<hash>].")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
+
+
+@app.command()
+def pretrain(
+    config: Config = None,
+    data: Data = None,
+    out: Out = None,
+    steps: Steps = None,
+    settings: Set = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--no-resume", help="Insist on going on, or on a new run [default: whichever fits]."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Pretrain a ViT with DINOv2; the same command again goes on where a run was stopped.
+
+    Example: trainer pretrain --data photos/ --config cpu --steps 500 --set optim.lr=5e-4
+    """
+    if dry_run:
+        _show_plan(api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say), as_json)
+        return
+    report = api.pretrain(config, data=data, out=out, steps=steps, overrides=settings or (), resume=resume, say=_say)
+    if as_json:
+        print_json(report)
+    _say(_sentence(report))
+    if report.get("stopped_by"):
+        raise typer.Exit(128 + int(report["stopped_by"]))
+
+
+@app.command()
+def plan(
+    config: Config = None,
+    data: Data = None,
+    out: Out = None,
+    steps: Steps = None,
+    settings: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Show what `trainer pretrain` would do: steps, learning rate, tokens, parameters, memory.
+
+    Example: trainer plan --config vitl14 --data photos/
+    """
+    _show_plan(api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say), as_json)
+
+
+def print_json(report: Any) -> None:
+    """The report of a command, alone on stdout."""
+    sys.stdout.write(json.dumps(report, indent=2, default=str) + "\n")
+
+
+def print_table(title: str, rows: dict[str, Any]) -> None:
+    """Names and values as a table on stdout."""
+    table = Table(title=title, show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console().print(table, markup=False)
+
+
+def run(application: typer.Typer, arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code: 0 done, 2 the user can mend it (one sentence), 1 our bug."""
+    try:
+        application(args=arguments, standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    raise SystemExit(run(app))
+
+
+def _show_plan(planned: Any, as_json: bool) -> None:
+    values = planned.plan.values()
+    if as_json:
+        print_json({"out": str(planned.out), **values})
+        return
+    rows: dict[str, Any] = {"out": planned.out}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        rows[name.replace("_", " ")] = ", ".join(f"{k} {v}" for k, v in value.items()) if inner else value
+    rows["notes"] = "; ".join(values["notes"]) or "none"
+    print_table("what will run", rows)
+
+
+def _sentence(report: dict[str, Any]) -> str:
+    if report.get("already_finished"):
+        return (
+            f"the run in {report['run']} is finished ({report['step']} steps); its model is in {report['run']}/export"
+        )
+    if report.get("stopped_by"):
+        return f"stopped after step {report['step']} of {report['steps']}: the same command goes on from there"
+    knn = [f"{p['knn_accuracy']:.3f} after step {p['step']}" for p in report["probes"] if "knn_accuracy" in p]
+    learned = f", k-NN accuracy {knn[0]}, {knn[-1]}" if len(knn) > 1 else ""
+    return f"{report['steps']} steps in {report['seconds']:.0f} s{learned}; the model is in {report['run']}/export"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,89 @@
+"""Warnings about runs that collapse or do not move: what was seen, and what to change.
+
+Looked at: image loss over ln K (1: the student guesses; untrained value), entropy of the teacher's targets over ln K
+(1: the targets say nothing; 0: one prototype for everything), RankMe of the features (1: all images look alike), and
+k-NN accuracy against its value before the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """A diagnostic that should not stay where `is_bad` says; `advice` follows the value in the warning."""
+
+    diagnostic: str
+    is_bad: Callable[[float], bool]
+    phrase: str
+    advice: str
+
+
+SYMPTOMS = (
+    Symptom(
+        "rank_me",
+        lambda value: value < 2.0,
+        "the features of a batch have an effective rank of {value:.2f}, so all images look alike to the model (collapse)",
+        "lower optim.lr, raise losses.koleo_weight, or use losses.centering=sinkhorn_knopp",
+    ),
+    Symptom(
+        "dino_target_entropy",
+        lambda value: value > 0.98,
+        "the teacher's targets are nearly uniform (entropy {value:.3f} of ln K), so there is nothing to learn from them",
+        "lower schedules.teacher_temp and schedules.final_teacher_temp, or use fewer heads.dino.prototypes",
+    ),
+    Symptom(
+        "dino_target_entropy",
+        lambda value: value < 0.001,
+        "the teacher is certain of every image (target entropy {value:.4f} of ln K), a sign of collapse",
+        "raise schedules.teacher_temp, lower optim.lr, or use losses.centering=sinkhorn_knopp",
+    ),
+    Symptom(
+        "dino_loss_over_ln_k",
+        lambda value: value > 0.99,
+        "the image loss stays at {value:.3f} of ln K, the value of guessing",
+        "raise optim.lr, use fewer heads.dino.prototypes, or train longer",
+    ),
+)
+
+
+class HealthWatch:
+    """Warns once when a symptom lasts for `patience` looks after a tenth of the run, and never in the first steps."""
+
+    def __init__(self, total_steps: int, patience: int = 3) -> None:
+        self._first_step = max(total_steps / 10, 20)
+        self._half = max(total_steps / 2, 50)
+        self._patience = patience
+        self._lasted = [0] * len(SYMPTOMS)
+        self._start: dict[str, float] = {}
+        self._warned_of_probe = False
+
+    def seen(self, step: int, diagnostics: Mapping[str, float]) -> list[str]:
+        """Look at the diagnostics of a step; one sentence for each symptom that has just lasted long enough."""
+        warnings = []
+        for index, symptom in enumerate(SYMPTOMS):
+            value = diagnostics.get(symptom.diagnostic)
+            if value is None or step < self._first_step:
+                continue
+            self._lasted[index] = self._lasted[index] + 1 if symptom.is_bad(value) else 0
+            if self._lasted[index] == self._patience:
+                warnings.append(f"step {step}: {symptom.phrase.format(value=value)}: {symptom.advice}")
+        return warnings
+
+    def probed(self, record: Mapping[str, Any]) -> list[str]:
+        """Look at a probe; a sentence when k-NN accuracy is not above its start in the second half of the run."""
+        accuracy = record.get("probe/knn_accuracy")
+        if accuracy is None:
+            return []
+        start = self._start.setdefault("knn_accuracy", accuracy)
+        if self._warned_of_probe or record["step"] < self._half or accuracy > start:
+            return []
+        self._warned_of_probe = True
+        return [
+            f"step {record['step']}: k-NN accuracy is {accuracy:.3f} and was {start:.3f} before training, so the model "
+            "has not learned what the probe asks: train longer, change optim.lr by a factor of 3, use smaller "
+            "heads.dino.prototypes, or check that data and probe show the same kind of images"
+        ]

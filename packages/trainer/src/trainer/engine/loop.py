@@ -1,0 +1,197 @@
+"""The training loop: method-agnostic, it reads like the algorithm box of a paper.
+
+resume from the newest whole checkpoint, or start
+repeat: take batches, look up the knobs, take a step, record it, now and then probe, checkpoint, export
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contracts.errors import UserError
+from contracts.publish import remove_drafts
+from trainer.data.batch import CropBatch
+from trainer.engine.checkpoint import newest_checkpoint, prune_checkpoints
+from trainer.engine.device import autocast_dtype
+from trainer.engine.recorder import Recorder
+from trainer.engine.run_folder import RunFolder
+from trainer.engine.step import StepReport, training_step
+from trainer.engine.stop_signal import StopSignal
+from trainer.engine.train_state import Progress, restore_state, save_state
+from trainer.methods.method import Method, StepKnobs
+
+Probe = Callable[[torch.nn.Module], Mapping[str, float]]
+Export = Callable[[torch.nn.ModuleDict, int, Path], None]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Length and rhythm of a run, in optimiser steps; 0 means never (probe_every, export_every).
+
+    `accumulate` micro-batches make one step; `clip_norm` limits the gradient norm of each part of the student;
+    `max_skipped` non-finite steps in a row end the run.
+    """
+
+    total_steps: int
+    accumulate: int = 1
+    clip_norm: float | None = 3.0
+    precision: str = "fp32"
+    log_every: int = 10
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 2
+    probe_every: int = 0
+    export_every: int = 0
+    max_skipped: int = 20
+
+
+@dataclass
+class TrainJob:
+    """Everything the loop needs: what is trained, with what knobs, on which batches, written where.
+
+    `open_stream(position)` gives batches from a position on, without end. `probe` takes the backbone of
+    method.result() and returns numbers to record; `export` publishes method.result() as a model folder.
+    `identity_sha256` names the settings and the data, and is written into checkpoints.
+    """
+
+    method: Method
+    optimizer: torch.optim.Optimizer
+    knobs: Callable[[int], StepKnobs]
+    open_stream: Callable[[int], Iterable[CropBatch]]
+    run: RunFolder
+    settings: LoopSettings
+    identity_sha256: str
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    probe: Probe | None = None
+    export: Export | None = None
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """How a call of `train` ended: steps done, by which signal it was stopped (None: finished), what it measured."""
+
+    step: int
+    stopped_by: int | None
+    seconds: float
+    skipped_steps: int
+    last: Mapping[str, Any]
+    probes: tuple[Mapping[str, Any], ...]
+
+
+def train(job: TrainJob) -> TrainOutcome:
+    """Run a job to its end, from wherever it stands.
+
+    Errors: UserError when the loss stays non-finite or the disk is full; the last checkpoint stays whole.
+    """
+    began, settings = time.monotonic(), job.settings
+    job.method.to(job.device).train()
+    with StopSignal() as stop, Recorder(job.run, settings.total_steps, settings.log_every) as recorder:
+        progress = _resume(job, recorder)
+        recorder.begin(progress)
+        if progress.step == 0 and job.probe:
+            _probe(job, recorder, 0)
+        stream = _Stream(job, progress.position) if progress.step < settings.total_steps else None
+        while stream is not None and progress.step < settings.total_steps and stop.received is None:
+            batches = recorder.waited_for(stream.take)
+            knobs = replace(job.knobs(progress.step), diagnose=recorder.is_due(progress.step + 1))
+            report = training_step(
+                job.method, job.optimizer, batches, knobs, settings.clip_norm, autocast_dtype(settings.precision)
+            )
+            _count(progress, report, batches, settings.max_skipped)
+            recorder.record(progress, knobs, report, batches, stream.skipped_images())
+            _periodic_acts(job, recorder, progress)
+        if stop.received is not None and progress.step % settings.checkpoint_every:
+            _checkpoint(job, progress)
+        if stop.received is None and job.export:
+            job.export(job.method.result(), progress.step, job.run.export)
+        return TrainOutcome(
+            step=progress.step,
+            stopped_by=None if stop.received is None else int(stop.received),
+            seconds=time.monotonic() - began,
+            skipped_steps=progress.skipped_in_all,
+            last=recorder.last,
+            probes=tuple(recorder.probes()),
+        )
+
+
+def _resume(job: TrainJob, recorder: Recorder) -> Progress:
+    """Go on from the newest whole checkpoint, or start."""
+    remove_drafts(job.run.checkpoints)
+    checkpoint, ignored = newest_checkpoint(job.run.checkpoints)
+    for phrase in ignored:
+        recorder.warn(phrase)
+    if checkpoint is None:
+        return Progress()
+    progress = restore_state(checkpoint, job.method, job.optimizer)
+    recorder.say(f"going on from step {progress.step} of {job.settings.total_steps}")
+    return progress
+
+
+def _count(progress: Progress, report: StepReport, batches: list[CropBatch], max_skipped: int) -> None:
+    """Count a step. Errors: UserError after too many non-finite steps in a row."""
+    progress.step += 1
+    progress.position = batches[-1].position + 1
+    progress.skipped_in_a_row = progress.skipped_in_a_row + 1 if report.skipped else 0
+    progress.skipped_in_all += report.skipped
+    if progress.skipped_in_a_row >= max_skipped:
+        raise UserError(
+            f"training stopped at step {progress.step}: {report.reason}, and {max_skipped} steps in a row were not "
+            "finite; lower optim.lr or optim.clip_norm, or take run.precision=fp32 (the last checkpoint is intact)"
+        )
+
+
+def _periodic_acts(job: TrainJob, recorder: Recorder, progress: Progress) -> None:
+    """Probe, checkpoint and export when their step has come; probe and checkpoint also at the last step."""
+    settings, step = job.settings, progress.step
+    last = step == settings.total_steps
+    if job.probe and (last or _due(step, settings.probe_every)):
+        _probe(job, recorder, step)
+    if last or _due(step, settings.checkpoint_every):
+        _checkpoint(job, progress)
+    if job.export and not last and _due(step, settings.export_every):
+        job.export(job.method.result(), step, job.run.export)
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _probe(job: TrainJob, recorder: Recorder, step: int) -> None:
+    """Measure the result so far without touching the random generators of the run."""
+    assert job.probe is not None
+    backbone = job.method.result()["backbone"]
+    devices = [job.device] if job.device.type == "cuda" else []
+    training = backbone.training
+    with torch.random.fork_rng(devices=devices):
+        numbers = job.probe(backbone)
+    backbone.train(training)
+    recorder.record_probe(step, {name: value for name, value in numbers.items() if math.isfinite(value)})
+
+
+def _checkpoint(job: TrainJob, progress: Progress) -> None:
+    save_state(job.run.checkpoints, progress, job.method, job.optimizer, config_sha256=job.identity_sha256)
+    prune_checkpoints(job.run.checkpoints, job.settings.keep_checkpoints)
+
+
+class _Stream:
+    """Takes the micro-batches of one step from the job's stream, on the job's device."""
+
+    def __init__(self, job: TrainJob, position: int) -> None:
+        self._loader = job.open_stream(position)
+        self._batches: Iterator[CropBatch] = iter(self._loader)
+        self._accumulate = job.settings.accumulate
+        self._device = job.device
+
+    def take(self) -> list[CropBatch]:
+        return [next(self._batches).to(self._device) for _ in range(self._accumulate)]
+
+    def skipped_images(self) -> int:
+        """Images that could not be decoded so far in this call."""
+        skipped = getattr(self._loader, "skipped", None)
+        return 0 if skipped is None else int(skipped.count)

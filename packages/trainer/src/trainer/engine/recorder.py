@@ -1,0 +1,143 @@
+"""What a run tells: metrics, progress and warnings, gathered from the steps."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from trainer.data.batch import CropBatch
+from trainer.engine.health import HealthWatch
+from trainer.engine.metrics_log import MetricsLog, read_metrics
+from trainer.engine.progress import open_progress
+from trainer.engine.run_folder import RunFolder
+from trainer.engine.step import StepReport
+from trainer.engine.train_state import Progress
+from trainer.methods.method import StepKnobs
+
+
+class Recorder:
+    """Turns steps into records: one line of metrics every `log_every` steps, progress at every step.
+
+    Units: `images_per_second` and `data_wait` (share of the time spent waiting for batches) are over the steps since
+    the record before; `memory_gib` is the peak so far of the process or of the GPU.
+    """
+
+    def __init__(self, run: RunFolder, total_steps: int, log_every: int) -> None:
+        self._run = run
+        self._total_steps = total_steps
+        self._log_every = log_every
+        self._display = open_progress(total_steps)
+        self._health = HealthWatch(total_steps)
+        self._log: MetricsLog | None = None
+        self._stack = ExitStack()
+        self.last: Mapping[str, Any] = {}
+        self._reset_clock()
+
+    def __enter__(self) -> Recorder:
+        self._stack.enter_context(self._display)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)
+
+    def begin(self, progress: Progress) -> None:
+        """Open the metrics behind what a resumed run has written before."""
+        first_step = progress.step + 1 if progress.step else 0
+        self._log = self._stack.enter_context(MetricsLog(self._run.metrics, self._run.tensorboard, first_step))
+        for record in self.probes():
+            self._health.probed(record)
+        self._display.begin(progress.step)
+        self._reset_clock()
+
+    def say(self, text: str) -> None:
+        """One line for the user."""
+        self._display.say(text)
+
+    def warn(self, text: str) -> None:
+        """One line that the user should act on."""
+        self._display.say(f"warning: {text}")
+
+    def is_due(self, step: int) -> bool:
+        """True when the step gets a line of metrics: the first, every `log_every`th and the last."""
+        return step == 1 or step % self._log_every == 0 or step == self._total_steps
+
+    def waited_for(self, take: Callable[[], list[CropBatch]]) -> list[CropBatch]:
+        """Take the batches of a step and add up the time this took."""
+        began = time.perf_counter()
+        batches = take()
+        self._wait_seconds += time.perf_counter() - began
+        return batches
+
+    def record(
+        self,
+        progress: Progress,
+        knobs: StepKnobs,
+        report: StepReport,
+        batches: Sequence[CropBatch],
+        skipped_images: int,
+    ) -> None:
+        """One step is done."""
+        self._images += sum(len(batch.keys) for batch in batches)
+        seconds = max(time.perf_counter() - self._clock, 1e-9)
+        speed = {"images_per_second": self._images / seconds, "data_wait": self._wait_seconds / seconds}
+        self._display.update(progress.step, report.total, speed)
+        if report.skipped:
+            self.warn(f"step {progress.step} was skipped: {report.reason}")
+        if not self.is_due(progress.step):
+            return
+        self.last = {
+            "loss": report.total,
+            **{f"terms/{name}": value for name, value in report.terms.items()},
+            **{f"official/{name}": value for name, value in report.logged.items()},
+            **{f"diagnostics/{name}": value for name, value in report.diagnostics.items()},
+            **{f"gradient_norm/{name}": value for name, value in report.clip_norms.items()},
+            **{f"knobs/{name}": getattr(knobs, name) for name in _KNOBS},
+            **speed,
+            "memory_gib": _peak_memory_gib(),
+            "skipped_steps": progress.skipped_in_all,
+            "skipped_images": skipped_images,
+        }
+        self._write(progress.step, self.last)
+        for warning in self._health.seen(progress.step, report.diagnostics):
+            self.warn(warning)
+        self._reset_clock()
+
+    def record_probe(self, step: int, numbers: Mapping[str, float]) -> None:
+        """The result was probed after a step; 0 is before the first."""
+        record = {f"probe/{name}": value for name, value in numbers.items()}
+        self._write(step, record)
+        self.say(f"step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in numbers.items()))
+        for warning in self._health.probed({"step": step, **record}):
+            self.warn(warning)
+        self._reset_clock()
+
+    def probes(self) -> list[dict[str, Any]]:
+        """Records of all probes of the run, also of those before it was resumed."""
+        return [record for record in read_metrics(self._run.metrics) if any(key.startswith("probe/") for key in record)]
+
+    def _write(self, step: int, record: Mapping[str, Any]) -> None:
+        assert self._log is not None, "begin() comes first"
+        self._log.write(step, record)
+
+    def _reset_clock(self) -> None:
+        self._clock = time.perf_counter()
+        self._wait_seconds = 0.0
+        self._images = 0
+
+
+_KNOBS = ("lr", "weight_decay", "teacher_momentum", "teacher_temp", "last_layer_lr")
+
+
+def _peak_memory_gib() -> float:
+    """Peak memory of the GPU if one is used, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**30
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)

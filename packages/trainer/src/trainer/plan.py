@@ -1,0 +1,123 @@
+"""The plan of a pretraining run: what will run, worked out before anything is built."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from contracts.dataset_folder import read_dataset
+from trainer.config.pretrain import PretrainConfig
+from trainer.data.sources.source import ImageSource
+from trainer.engine.device import choose_device, choose_precision
+from trainer.memory_estimate import MemoryEstimate, estimate_memory
+from trainer.methods.dinov2 import DinoV2
+from trainer.recipe import method_settings, schedule_settings
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """The training images. `fingerprint` is the manifest's sha256 of a dataset folder, None for other sources."""
+
+    source: str
+    images: int
+    fingerprint: str | None
+
+
+@dataclass(frozen=True)
+class PretrainPlan:
+    """What will run. Units: lengths in optimiser steps, tokens and images per step, memory in GiB (an estimate)."""
+
+    device: str
+    precision: str
+    steps: int
+    images_per_step: int
+    images_per_rank: int
+    micro_batches: int
+    images_seen: int
+    epochs: float
+    data: DataPlan
+    workers: int
+    peak_lr: float
+    schedules: dict[str, float]
+    student_tokens_per_step: int
+    teacher_tokens_per_step: int
+    parameters: dict[str, int]
+    prototypes: dict[str, int]
+    memory: MemoryEstimate
+    notes: tuple[str, ...] = field(default=())
+
+    def values(self) -> dict[str, Any]:
+        """As nested plain values, for plan.yaml and JSON."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def make_plan(config: PretrainConfig, source: ImageSource, world_size: int = 1) -> PretrainPlan:
+    """Work out what a run will do. Nothing is allocated: parameters are counted on torch's meta device."""
+    device = choose_device(config.run.device)
+    precision = choose_precision(config.run.precision, device)
+    fitted = schedule_settings(config)
+    batch = config.run.batch_size
+    micro = config.run.micro_batch_size or batch
+    with torch.device("meta"):
+        method = DinoV2(method_settings(config))
+    parameters = {name: sum(p.numel() for p in module.parameters()) for name, module in method.student.items()}
+    global_tokens, local_tokens = tokens_per_image(config)
+    notes = list(fitted.notes)
+    if len(source) < batch:
+        notes.append(f"the {len(source)} images are fewer than a batch of {batch}: images repeat inside a batch")
+    schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
+    return PretrainPlan(
+        device=str(device),
+        precision=precision,
+        steps=config.run.steps,
+        images_per_step=batch,
+        images_per_rank=batch // world_size,
+        micro_batches=batch // (micro * world_size),
+        images_seen=batch * config.run.steps,
+        epochs=round(batch * config.run.steps / len(source), 2),
+        data=DataPlan(source.describe(), len(source), data_fingerprint(config.data.path)),
+        workers=choose_workers(config.data.workers, device),
+        peak_lr=fitted.settings.lr,
+        schedules=schedules,
+        student_tokens_per_step=batch * (global_tokens + local_tokens),
+        teacher_tokens_per_step=batch * global_tokens,
+        parameters=parameters,
+        prototypes=_prototypes(config),
+        memory=estimate_memory(config, parameters, micro * (global_tokens + local_tokens), precision),
+        notes=tuple(notes),
+    )
+
+
+def tokens_per_image(config: PretrainConfig) -> tuple[int, int]:
+    """Tokens of all global and of all local crops of an image, with class and register tokens."""
+    settings = method_settings(config).backbone
+    extra = 1 + settings.registers
+    global_tokens = 2 * ((config.crops.global_px // settings.patch_size) ** 2 + extra)
+    local_tokens = config.crops.local_crops * ((config.crops.local_px // settings.patch_size) ** 2 + extra)
+    return global_tokens, local_tokens
+
+
+def choose_workers(asked: int | None, device: torch.device) -> int:
+    """Loader processes: beside a GPU all cores but one, at most 16; on the CPU, where training needs them, one."""
+    if asked is not None:
+        return asked
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if device.type == "cpu":
+        return min(1, cores - 1)
+    return max(1, min(16, cores - 1))
+
+
+def data_fingerprint(path: str) -> str | None:
+    """The sha256 of a dataset folder's manifest; None for other sources."""
+    if not (Path(path) / "dataset.json").is_file():
+        return None
+    return read_dataset(path).header.manifest_sha256
+
+
+def _prototypes(config: PretrainConfig) -> dict[str, int]:
+    found = {"dino": config.heads.dino.prototypes}
+    return found if config.heads.shared else {**found, "ibot": config.heads.ibot.prototypes}

@@ -1,0 +1,162 @@
+"""A pretraining run, put together: settings and images in, a run folder with a model out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainer.config.pretrain import PretrainConfig
+from trainer.data.loader import BatchLoader, LoaderSettings, build_loader
+from trainer.data.open_source import open_source
+from trainer.data.sources.source import ImageSource
+from trainer.engine.environment import environment
+from trainer.engine.loop import LoopSettings, TrainJob, TrainOutcome, train
+from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
+from trainer.export.model_folder import ModelDescription, export_model
+from trainer.methods.dinov2 import DinoV2
+from trainer.models.sizes import parse_arch
+from trainer.optim.adamw import build_adamw
+from trainer.optim.schedules import build_schedules
+from trainer.plan import PretrainPlan, make_plan
+from trainer.probe import build_probe
+from trainer.recipe import method_settings, schedule_settings
+
+# Settings that change no weight: a run may go on with others.
+FREE_SETTINGS = (
+    "data.workers",
+    "run.log_every_steps",
+    "run.checkpoint_every_steps",
+    "run.keep_checkpoints",
+    "run.export_every_steps",
+    "run.max_skipped_steps",
+    "probe",
+)
+DEFAULT_RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that was worked out but not started. `out` is where it would go."""
+
+    config: PretrainConfig
+    source: ImageSource
+    plan: PretrainPlan
+    identity: RunIdentity
+    out: Path
+
+
+def plan_run(config: PretrainConfig, name: str, out: Path | None) -> PlannedRun:
+    """Open the images and work out the run; the default folder is runs/<name>-<hash of settings and data>.
+
+    Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
+    """
+    source = open_source(config.data.path)
+    plan = make_plan(config, source)
+    data = {"images": plan.data.images, "fingerprint": plan.data.fingerprint}
+    identity = RunIdentity(config, data, FREE_SETTINGS)
+    return PlannedRun(config, source, plan, identity, out or DEFAULT_RUNS / f"{name}-{identity.sha256()[:8]}")
+
+
+def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, Any]:
+    """Train, or go on, or find that it is done; returns the report of run.json.
+
+    A run that was stopped by a signal has `stopped_by` in its report and no run.json.
+    Errors: those of open_run and of the loop.
+    """
+    run = open_run(planned.out, planned.identity, resume=resume)
+    report = run.finished_report()
+    if report is not None:
+        return {**report, "run": str(run.root), "already_finished": True}
+    job = build_job(planned, run)
+    publish_run_files(run, planned.config, planned.plan.values(), environment(job.device))
+    outcome = train(job)
+    fields = _report(planned, outcome)
+    if outcome.stopped_by is None:
+        publish_finished(run, planned.identity.sha256(), fields)
+    return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
+
+
+def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
+    """Everything the loop needs, from a plan. Weights depend on run.seed alone."""
+    config, plan = planned.config, planned.plan
+    torch.manual_seed(config.run.seed)
+    method = DinoV2(method_settings(config))
+    device = torch.device(plan.device)
+    return TrainJob(
+        method=method.to(device),
+        optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
+        knobs=build_schedules(schedule_settings(config).settings).at,
+        open_stream=lambda position: _open_stream(planned, position),
+        run=run,
+        settings=_loop_settings(config, plan),
+        identity_sha256=planned.identity.sha256(),
+        device=device,
+        probe=build_probe(config.probe, config.crops, device),
+        export=lambda modules, step, out: _export(planned, modules, step, out),
+    )
+
+
+def _open_stream(planned: PlannedRun, position: int) -> BatchLoader:
+    config, plan = planned.config, planned.plan
+    settings = LoaderSettings(
+        batch_size=plan.images_per_rank // plan.micro_batches,
+        patch_px=parse_arch(config.model.arch).patch_size,
+        augmentation=config.crops,
+        masking=config.masking,
+        seed=config.run.seed,
+        workers=plan.workers,
+        start_position=position,
+    )
+    return build_loader(planned.source, settings)
+
+
+def _loop_settings(config: PretrainConfig, plan: PretrainPlan) -> LoopSettings:
+    run = config.run
+    return LoopSettings(
+        total_steps=run.steps,
+        accumulate=plan.micro_batches,
+        clip_norm=config.optim.clip_norm,
+        precision=plan.precision,
+        log_every=run.log_every_steps,
+        checkpoint_every=run.checkpoint_every_steps,
+        keep_checkpoints=run.keep_checkpoints,
+        probe_every=config.probe.every_steps,
+        export_every=run.export_every_steps,
+        max_skipped=run.max_skipped_steps,
+    )
+
+
+def _export(planned: PlannedRun, modules: nn.ModuleDict, step: int, out: Path) -> None:
+    config = planned.config
+    description = ModelDescription(
+        name=config.model.arch,
+        method="dinov2",
+        step=step,
+        config_sha256=planned.identity.sha256(),
+        mean=config.crops.mean,
+        std=config.crops.std,
+        origin={"images": planned.plan.data.images, "dataset_sha256": planned.plan.data.fingerprint},
+    )
+    export_model(modules, description, out)
+
+
+def _report(planned: PlannedRun, outcome: TrainOutcome) -> dict[str, Any]:
+    probes = [{"step": record["step"], **_probe_numbers(record)} for record in outcome.probes]
+    return {
+        "step": outcome.step,
+        "steps": planned.plan.steps,
+        "seconds": round(outcome.seconds, 1),
+        "skipped_steps": outcome.skipped_steps,
+        "loss": outcome.last.get("loss"),
+        "probes": probes,
+        "arch": planned.config.model.arch,
+        "images": planned.plan.data.images,
+    }
+
+
+def _probe_numbers(record: dict[str, Any]) -> dict[str, float]:
+    return {name.removeprefix("probe/"): value for name, value in record.items() if name.startswith("probe/")}

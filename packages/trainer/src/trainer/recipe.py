@@ -1,0 +1,107 @@
+"""From what is asked (settings) to what the method and the schedules take (plain values)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from trainer.config.model import HeadSection
+from trainer.config.pretrain import PretrainConfig
+from trainer.methods.dinov2_settings import DinoV2Settings
+from trainer.models.heads import HeadSettings
+from trainer.models.sizes import vit_settings
+from trainer.models.vision_transformer import VitSettings
+from trainer.optim.lr_scaling import scaled_lr
+from trainer.optim.schedules import ScheduleSettings, compressed
+
+
+def backbone_settings(config: PretrainConfig) -> VitSettings:
+    """The student's backbone."""
+    m = config.model
+    fields = {"ffn": m.ffn} if m.ffn else {}
+    return vit_settings(
+        m.arch,
+        image_size=config.crops.global_px,
+        in_channels=config.crops.channels,
+        registers=m.registers,
+        layer_scale=m.layer_scale,
+        position=m.position,
+        resampling=m.resampling,
+        drop_path_rate=m.drop_path_rate,
+        drop_path_uniform=m.drop_path_uniform,
+        attention=m.attention,
+        **fields,
+    )
+
+
+def head_settings(section: HeadSection) -> HeadSettings:
+    """One prototype head."""
+    return HeadSettings(
+        prototypes=section.prototypes,
+        hidden_dim=section.hidden_dim,
+        bottleneck_dim=section.bottleneck_dim,
+        layers=section.layers,
+        weight_norm=section.weight_norm,
+    )
+
+
+def method_settings(config: PretrainConfig) -> DinoV2Settings:
+    """The DINOv2 method."""
+    losses, optim = config.losses, config.optim
+    return DinoV2Settings(
+        backbone=backbone_settings(config),
+        dino_head=head_settings(config.heads.dino),
+        ibot_head=None if config.heads.shared else head_settings(config.heads.ibot),
+        centering=losses.centering,
+        student_temp=losses.student_temp,
+        dino_weight=losses.dino_weight,
+        ibot_weight=losses.ibot_weight,
+        koleo_weight=losses.koleo_weight,
+        layerwise_decay=optim.layerwise_decay,
+        patch_embed_multiplier=optim.patch_embed_lr_multiplier,
+    )
+
+
+@dataclass(frozen=True)
+class FittedSchedules:
+    """Schedules that fit the run, and a sentence for each change that this took."""
+
+    settings: ScheduleSettings
+    notes: tuple[str, ...]
+
+
+def schedule_settings(config: PretrainConfig) -> FittedSchedules:
+    """The schedules of a run.
+
+    Lengths written for another run length are scaled in proportion; a warm-up that still does not fit is cut to half
+    the run, so that a short trial runs; both are said.
+    """
+    s, steps = config.schedules, config.run.steps
+    asked = ScheduleSettings(
+        steps=s.for_steps or steps,
+        lr=scaled_lr(config.optim.lr, config.run.batch_size, config.optim.lr_scaling),
+        min_lr=s.final_lr,
+        warmup_steps=s.warmup_steps,
+        weight_decay=s.weight_decay,
+        weight_decay_end=s.final_weight_decay,
+        teacher_momentum=s.teacher_momentum,
+        teacher_momentum_end=s.final_teacher_momentum,
+        teacher_temp_start=s.teacher_temp,
+        teacher_temp=s.final_teacher_temp,
+        teacher_temp_warmup_steps=s.teacher_temp_warmup_steps,
+        freeze_last_layer_steps=s.freeze_last_layer_steps,
+    )
+    notes = []
+    fitted = asked
+    if steps != asked.steps:
+        fitted = compressed(asked, steps)
+        notes.append(
+            f"schedules written for {asked.steps} steps are scaled to {steps}: warm-up {fitted.warmup_steps} steps, "
+            f"temperature warm-up {fitted.teacher_temp_warmup_steps}, last layer frozen {fitted.freeze_last_layer_steps}"
+        )
+    if fitted.warmup_steps > steps:
+        fitted = replace(fitted, warmup_steps=steps // 2)
+        notes.append(
+            f"schedules.warmup_steps {asked.warmup_steps} is longer than the run of {steps} steps and is cut to "
+            f"{fitted.warmup_steps}"
+        )
+    return FittedSchedules(fitted, tuple(notes))
