@@ -24,16 +24,21 @@ _CAP_STREAM = 1 << 40  # no cluster has this number, so the draw of the cap is i
 
 @dataclass(frozen=True)
 class Drawn:
-    """Drawn pool images by cluster, nearest to the centroid first. Shapes: row, cluster, rank int64 [R].
+    """Drawn pool images by cluster, nearest to the centroid first. Shapes: row, cluster, rank int64 [R]; cut int64 [C].
 
-    `before_cap`: images drawn from the clusters before the limit per seed set.
+    `cut`: images that were drawn from a cluster and then fell to the limit per seed set.
     """
 
     row: Ints
     cluster: Ints
     rank: Ints
+    cut: Ints
     clusters_used: int
-    before_cap: int
+
+    @property
+    def before_cap(self) -> int:
+        """Images drawn from the clusters before the limit per seed set."""
+        return len(self.row) + len(self.cut)
 
 
 def draw_from_clusters(
@@ -57,14 +62,14 @@ def draw_from_clusters(
         _draw(by_cluster[starts[c] : starts[c + 1]], pool.cosine, limits.per_cluster, draw, [random_seed, int(c)])
         for c in used
     ]
-    rows = np.concatenate(taken) if taken else np.empty(0, np.int64)
-    before_cap = len(rows)
-    rows = np.sort(_draw(np.sort(rows), pool.cosine, limits.max_per_seed, draw, [random_seed, _CAP_STREAM]))
+    every = np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
+    rows = np.sort(_draw(every, pool.cosine, limits.max_per_seed, draw, [random_seed, _CAP_STREAM]))
+    cut = np.setdiff1d(every, rows, assume_unique=True)
     cluster = pool.cluster[rows].astype(np.int64)
     order = np.lexsort((rows, -pool.cosine[rows], cluster))
     rows, cluster = rows[order], cluster[order]
     rank = np.arange(len(rows)) - np.searchsorted(cluster, cluster)
-    return Drawn(rows, cluster, rank.astype(np.int64), len(used), before_cap)
+    return Drawn(rows, cluster, rank.astype(np.int64), cut, len(used))
 
 
 def _draw(rows: Ints, cosine: NDArray[np.float32], limit: int, draw: Draw, stream: list[int]) -> Ints:

@@ -1,0 +1,118 @@
+"""Retrieval over vectors: the rows that a seed set brings from a pool, in sample or cluster mode.
+
+Dimensions: P pool images, S seed images, D width, R results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contracts.tables import RETRIEVAL
+from curation.cluster.flat import Clustering
+from curation.index.kmeans import assign
+from curation.index.plan import IndexPlan
+from curation.index.search import search
+from curation.retrieve.cluster_draw import draw_from_clusters
+from curation.retrieve.config import RetrieveConfig
+from curation.retrieve.nearest import nearest_per_query
+from curation.retrieve.scaled_limits import cluster_limits
+
+Rows = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Keys and vectors of an image set, sorted by key. Shapes: keys [N], vectors [N, D]."""
+
+    keys: pa.Array
+    vectors: Rows
+    odd_dims: int = 0
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Rows of contracts.tables.RETRIEVAL, keys cut by the limit of the seed, and counts for the report."""
+
+    rows: pa.Table
+    capped: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    counts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def by_sample(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfig, plan: IndexPlan) -> Brought:
+    """The nearest pool images of every seed image. `plan` is made for the pool."""
+
+    def find(queries: NDArray[np.int64], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return search(seeds.vectors[queries], pool.vectors, k, plan, pool.odd_dims)
+
+    found = nearest_per_query(
+        find, len(seeds), len(pool), settings.per_query, settings.collisions, settings.replace_depth
+    )
+    rows = retrieval_rows(
+        pool.keys.take(pa.array(found.row)),
+        name,
+        "sample",
+        found.cosine,
+        found.rank,
+        query=seeds.keys.take(pa.array(found.query)),
+    )
+    return Brought(rows, counts={"collision_rate": found.collision_rate, "short_queries": found.short_queries})
+
+
+def by_cluster(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfig, clustering: Clustering) -> Brought:
+    """Pool images drawn from the clusters that hold enough seed images. `clustering` is of the pool."""
+    clusters = len(clustering.centroids)
+    limits = cluster_limits(settings.per_cluster, settings.max_per_seed, len(pool), clusters)
+    drawn = draw_from_clusters(
+        clustering.assignment,
+        assign(seeds.vectors, clustering.centroids).cluster,
+        settings.min_seed_images,
+        limits,
+        settings.draw,
+        settings.random_seed,
+    )
+    cosine = clustering.assignment.cosine[drawn.row]
+    keys = pool.keys.take(pa.array(drawn.row))
+    rows = retrieval_rows(keys, name, "cluster", cosine, drawn.rank, cluster=drawn.cluster)
+    counts = {"clusters": clusters, "clusters_used": drawn.clusters_used, "before_cap": drawn.before_cap}
+    return Brought(rows, pool.keys.take(pa.array(drawn.cut)), counts)
+
+
+def as_is(seeds: Vectors, name: str) -> pa.Table:
+    """The seed set's own images as rows."""
+    count = len(seeds)
+    return retrieval_rows(seeds.keys, name, "as_is", np.ones(count, np.float32), np.zeros(count, np.int64))
+
+
+def retrieval_rows(
+    keys: pa.Array,
+    seed: str,
+    mode: str,
+    cosine: NDArray[np.float32],
+    rank: NDArray[np.int64],
+    *,
+    query: pa.Array | None = None,
+    cluster: NDArray[np.int64] | None = None,
+) -> pa.Table:
+    """Columns of contracts.tables.RETRIEVAL. Shapes: [R] each."""
+    count = len(keys)
+    table = pa.table(
+        {
+            "key": keys,
+            "seed": pa.array([seed] * count, pa.string()),
+            "mode": pa.array([mode] * count, pa.string()),
+            "query_key": query if query is not None else pa.nulls(count, pa.string()),
+            "cluster_id": pa.array(cluster, pa.int32()) if cluster is not None else pa.nulls(count, pa.int32()),
+            "cosine": pa.array(cosine, pa.float32()),
+            "rank": pa.array(rank, pa.int32()),
+        }
+    )
+    return table.cast(RETRIEVAL.schema)

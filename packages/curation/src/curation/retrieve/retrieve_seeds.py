@@ -1,0 +1,166 @@
+"""The retrieve step over embedded sets: one table per seed set; what is up to date on disk is not computed again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.config import config_sha256, plain_values
+from contracts.embedding_store import EmbeddingStore
+from contracts.errors import MissingInput, UserError
+from curation.cluster.config import ClusterConfig
+from curation.cluster.flat import Clustering, cluster_vectors
+from curation.index.plan import IndexPlan, plan_index
+from curation.retrieve.config import RetrieveConfig
+from curation.retrieve.from_vectors import Brought, Vectors, as_is, by_cluster, by_sample
+from curation.retrieve.retrieval_files import SeedReport, read_report, write_retrieval
+from curation.retrieve.scaled_limits import mode_for, sample_above_images
+
+
+@dataclass(frozen=True)
+class SeedSet:
+    """An embedded seed set: its name, where it came from, its vectors."""
+
+    name: str
+    source: str
+    store: EmbeddingStore
+    keys: pa.Array
+
+
+@dataclass(frozen=True)
+class RetrievalPool:
+    """The deduplicated pool with its vectors, and what is computed of it once for all seeds."""
+
+    store: EmbeddingStore
+    keys: pa.Array
+    retrieve: RetrieveConfig
+    cluster: ClusterConfig
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        return load_vectors(self.store, self.keys)
+
+    @cached_property
+    def plan(self) -> IndexPlan:
+        index = self.retrieve.index
+        lists, probes = getattr(index, "lists", None), getattr(index, "probes", None)
+        return plan_index(len(self.keys), self.store.dim, index.kind, lists, probes)
+
+    @cached_property
+    def clustering(self) -> Clustering:
+        return cluster_vectors(self.vectors.vectors, self.cluster)
+
+    @cached_property
+    def identity(self) -> str:
+        return identity_of(self.store, self.keys)
+
+
+def retrieve_seed(folder: Path, pool: RetrievalPool, seed: SeedSet, say: Callable[[str], None]) -> SeedReport:
+    """What one seed set brings, written to the retrieval folder unless it is there already."""
+    settings, cluster = plain_values(pool.retrieve), plain_values(pool.cluster)
+    inputs = _sha256(
+        [pool.identity, identity_of(seed.store, seed.keys), config_sha256(settings), config_sha256(cluster)]
+    )
+    done = _finished(folder, seed.name)
+    if done is not None and done.inputs == inputs and done.source == seed.source:
+        say(f"{seed.name}: nothing has changed since it was retrieved")
+        return done
+    above = sample_above_images(pool.retrieve.sample_above_images, len(pool.keys))
+    mode = mode_for(pool.retrieve.mode, len(seed.keys), above)
+    say(f"{seed.name}: {len(seed.keys):,} images, mode {mode}")
+    seeds = load_vectors(seed.store, seed.keys)
+    brought = _bring(pool, seeds, seed.name, mode)
+    tables = [brought.rows, *([as_is(seeds, seed.name)] if pool.retrieve.as_is else [])]
+    rows = pa.concat_tables(tables).unify_dictionaries()
+    if rows.num_rows == 0:
+        raise UserError(_brought_nothing(pool, seed, mode, brought.counts))
+    report = SeedReport(
+        seed=seed.name,
+        source=seed.source,
+        mode=mode,
+        model=pool.store.model,
+        inputs=inputs,
+        seed_images=len(seed.keys),
+        pool_images=len(pool.keys),
+        rows={str(row["values"]): int(row["counts"]) for row in pc.value_counts(_text(rows, "mode")).to_pylist()},
+        images=int(pc.count_distinct(rows.column("key")).as_py()),
+        settings={"retrieve": settings, "cluster": cluster},
+    )
+    report = replace(report, **brought.counts)
+    write_retrieval(folder, report, rows, brought.capped, config_sha256(settings))
+    return report
+
+
+def _bring(pool: RetrievalPool, seeds: Vectors, name: str, mode: str) -> Brought:
+    if mode == "sample":
+        return by_sample(pool.vectors, seeds, name, pool.retrieve, pool.plan)
+    if mode == "cluster":
+        return by_cluster(pool.vectors, seeds, name, pool.retrieve, pool.clustering)
+    if not pool.retrieve.as_is:
+        raise UserError(
+            f"mode none brings nothing for the seed {name}: add --as-is to take its own images, or choose a mode"
+        )
+    empty = seeds.keys.slice(0, 0)
+    return Brought(as_is(Vectors(empty, seeds.vectors[:0]), name))
+
+
+def load_vectors(store: EmbeddingStore, keys: pa.Array) -> Vectors:
+    """Vectors of some keys, in their order. Errors: MissingInput when some are not embedded."""
+    place = pc.index_in(keys, value_set=store.keys)
+    if place.null_count:
+        raise MissingInput(
+            f"{place.null_count:,} of {len(keys):,} images have no vector in {store.folder}: run `curate embed` again"
+        )
+    rows = place.to_numpy().astype(np.int64)
+    vectors = store.all_vectors()
+    whole = len(rows) == len(vectors) and bool((rows == np.arange(len(rows))).all())
+    return Vectors(keys, vectors if whole else vectors[rows], int(store.settings.get("odd_dims", 0)))
+
+
+def identity_of(store: EmbeddingStore, keys: pa.Array) -> str:
+    """Changes when the set of images or the computation of their vectors changes."""
+    digest = hashlib.sha256(f"{store.model} {store.dim} {store.config_sha256} {len(keys)}\n".encode())
+    for start in range(0, len(keys), 1 << 16):
+        digest.update("\n".join(keys.slice(start, 1 << 16).to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def _finished(folder: Path, seed: str) -> SeedReport | None:
+    """The report of an earlier run; anything unreadable is made anew."""
+    try:
+        return read_report(folder, seed)
+    except UserError:
+        return None
+
+
+def _brought_nothing(pool: RetrievalPool, seed: SeedSet, mode: str, counts: Mapping[str, object]) -> str:
+    if mode == "cluster":
+        return (
+            f"the seed {seed.name} has {len(seed.keys)} images and none of the pool's {counts['clusters']} clusters "
+            f"holds {pool.retrieve.min_seed_images} of them: use --mode sample, or lower --min-seed-images"
+        )
+    return f"the seed {seed.name} ({len(seed.keys)} images) brought nothing from a pool of {len(pool.keys)} images"
+
+
+def _text(table: pa.Table, name: str) -> pa.ChunkedArray:
+    return pc.cast(table.column(name), pa.string())
+
+
+def _sha256(parts: list[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def deduplicated_keys(images: pa.Table, groups: pa.Table | None) -> pa.Array:
+    """Keys of the catalogue (a row per readable key) that dedup keeps, sorted."""
+    keys = pc.cast(images.column("key"), pa.string()).combine_chunks()
+    if groups is not None:
+        dropped = groups.filter(pc.invert(groups.column("kept"))).column("key").combine_chunks()
+        keys = keys.filter(pc.invert(pc.is_in(keys, value_set=dropped)))
+    return keys.take(pc.sort_indices(keys))

@@ -1,0 +1,81 @@
+"""The build step: the planned shards, their index, manifest, card and header.
+
+All of it goes to a folder that takes the final name when it is whole. A rerun after a kill goes on with the shards that
+are missing; a rerun of a finished plan does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.config import config_sha256
+from contracts.dataset_folder import (
+    CARD,
+    MANIFEST_FILE,
+    DatasetHeader,
+    ShardEntry,
+    read_dataset,
+    shard_name,
+    write_dataset_header,
+    write_dataset_index,
+)
+from contracts.errors import UserError
+from contracts.publish import publish_text, sha256_file
+from contracts.tables import MANIFEST, write_table
+from curation.engine import Engine
+from curation.write.config import WriteConfig
+from curation.write.dataset_card import CardFacts, dataset_card
+from curation.write.plan import BuildPlan, manifest_table
+from curation.write.shard_worker import ShardTask, make_shard_worker
+from curation.write.staging import recover, staging_folder, take_place
+
+
+@dataclass(frozen=True)
+class CardSettings:
+    """What the card tells beside the plan: counts from offered to written, and the settings of the steps."""
+
+    flow: Sequence[tuple[str, int]]
+    settings: dict[str, Any]
+
+
+def is_built(out: Path, plan: BuildPlan) -> bool:
+    """Whether the dataset folder is whole (sizes, no checksums) and made from this plan."""
+    recover(out)
+    try:
+        return read_dataset(out).header.inputs.get("plan") == plan.plan_id
+    except UserError:
+        return False
+
+
+def build_dataset(
+    out: Path, plan: BuildPlan, card: CardSettings, settings: WriteConfig, engine: Engine, done: Callable[[int], None]
+) -> None:
+    """Write the dataset folder of a plan. `done` gets the number of samples of each shard that is finished.
+
+    The folder that had the name before stays whole until the new one is.
+    """
+    folder = staging_folder(out, plan.plan_id)
+    tasks = [ShardTask(folder / shard_name(n), samples, settings.record_uri) for n, samples in enumerate(plan.shards)]
+    entries: dict[int, ShardEntry] = {}
+    for number, entry in engine.map_parts(make_shard_worker, tasks, label="build"):
+        entries[number] = entry
+        done(entry.nsamples)
+    shards = [entries[number] for number in range(len(tasks))]
+    write_table(folder / MANIFEST_FILE, manifest_table(plan.shards), MANIFEST)
+    write_dataset_index(folder, shards)
+    facts = CardFacts(plan.samples, len(shards), plan.image_bytes, plan.parts, plan.sources, card.flow, card.settings)
+    publish_text(folder / CARD, dataset_card(facts))
+    header = DatasetHeader(
+        samples=plan.samples,
+        shards=len(shards),
+        sources=plan.sources,
+        composition=[part.as_dict() for part in plan.parts],
+        manifest_sha256=sha256_file(folder / MANIFEST_FILE),
+        config_sha256=config_sha256(settings),
+        inputs={"plan": plan.plan_id},
+    )
+    write_dataset_header(folder, header)
+    take_place(folder, out)

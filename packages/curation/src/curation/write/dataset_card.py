@@ -1,0 +1,117 @@
+"""README.md of a dataset folder: what it holds, what it is made of, and the settings that made it.
+
+The front matter is that of a Hugging Face dataset card. No dates and no paths of the machine: the same dataset gives
+the same card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.config import dump_yaml
+from curation.write.composition import Part
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_LARGER = ((10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the card tells. `flow`: counts from offered to written, in order; `settings`: by step."""
+
+    samples: int
+    shards: int
+    image_bytes: int
+    parts: Sequence[Part]
+    sources: Mapping[str, int]
+    flow: Sequence[tuple[str, int]]
+    settings: Mapping[str, Any]
+
+
+def dataset_card(facts: CardFacts) -> str:
+    """The card as Markdown."""
+    return "\n".join(
+        [
+            *_front_matter(facts.samples),
+            "# Curated images",
+            "",
+            f"{facts.samples:,} images in {facts.shards:,} WebDataset shards, {facts.image_bytes:,} bytes of original "
+            "image files, made by `curate build`.",
+            "",
+            "## Composition",
+            "",
+            *composition_table(facts.parts, facts.samples),
+            "",
+            "Retrieved: images that the seed brought before the union with the others. Images: each counted once, so "
+            "that the rows add up.",
+            "",
+            "## From offered to written",
+            "",
+            *_table(("images", "count"), [(name, f"{count:,}") for name, count in facts.flow]),
+            "",
+            "## Sources",
+            "",
+            *_table(("source", "images"), [(_cell(n), f"{c:,}") for n, c in sorted(facts.sources.items())]),
+            "",
+            "## Settings",
+            "",
+            "```yaml",
+            dump_yaml(facts.settings).rstrip(),
+            "```",
+            "",
+            "## Reading it",
+            "",
+            "`<key>.<ending>` holds the original bytes of an image, `<key>.json` where it came from and why it is in. "
+            "The key is the first 24 hexadecimal digits of the sha256 of the bytes. `curate verify` checks every byte.",
+            "",
+        ]
+    )
+
+
+def composition_table(parts: Sequence[Part], samples: int) -> list[str]:
+    """Lines of the composition table, with its sum."""
+    rows = [
+        (
+            part.seed or "(the deduplicated pool)",
+            part.mode or part.origin,
+            _number(part.seed_images),
+            _number(part.retrieved),
+            f"{part.images:,}",
+            f"{100 * part.images / max(samples, 1):.1f} %",
+        )
+        for part in parts
+    ]
+    total = sum(part.images for part in parts)
+    rows.append(("**total**", "", "", "", f"**{total:,}**", ""))
+    return _table(("seed set", "mode", "seed images", "retrieved", "images", "share"), rows)
+
+
+def _front_matter(samples: int) -> list[str]:
+    size = next((name for limit, name in (*_SIZES, *_LARGER) if samples < limit), "n>1B")
+    return [
+        "---",
+        "task_categories:",
+        "- image-feature-extraction",
+        "tags:",
+        "- webdataset",
+        "size_categories:",
+        f"- {size}",
+        "---",
+        "",
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
+
+
+def _cell(text: str) -> str:
+    """Text that does not end a cell of a Markdown table."""
+    return " ".join(text.replace("|", "\\|").split())

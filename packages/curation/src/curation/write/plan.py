@@ -1,0 +1,86 @@
+"""What a build will write: samples in their shards, the composition, and a name for exactly that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.config import config_sha256
+from contracts.errors import UserError
+from contracts.tables import MANIFEST
+from curation.write.composition import Part, SeedCounts, composition
+from curation.write.config import WriteConfig
+from curation.write.shard_plan import plan_shards, shard_count
+
+LAYOUT = 1
+"""Raised when the same samples would give other bytes than before."""
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """Shards as tables of samples, in order. `plan_id`: sha256; equal plans give equal dataset folders."""
+
+    shards: Sequence[pa.Table]
+    parts: Sequence[Part]
+    sources: Mapping[str, int]
+    samples: int
+    image_bytes: int
+    plan_id: str
+
+
+def plan_build(
+    samples: pa.Table, seeds: Sequence[SeedCounts], facts: Mapping[str, Any], settings: WriteConfig
+) -> BuildPlan:
+    """Cut samples (write.samples, sorted by key) into shards. `facts` are told by the card and part of the plan's name.
+
+    Errors: UserError when there is nothing to write.
+    """
+    if samples.num_rows == 0:
+        raise UserError(
+            "no image is kept, so there is no dataset to write: look at `curate explain` for one of them, or lower "
+            "what the steps ask for"
+        )
+    image_bytes = int(pc.sum(samples.column("byte_count")).as_py())
+    count = shard_count(samples.num_rows, image_bytes, settings.shard_samples, settings.shard_bytes)
+    parts = composition(samples, seeds)
+    told = config_sha256(
+        {"layout": LAYOUT, "write": settings.model_dump(), "parts": [p.as_dict() for p in parts], **facts}
+    )
+    return BuildPlan(
+        shards=plan_shards(samples, count, settings.shuffle_seed),
+        parts=parts,
+        sources=dict(sorted(Counter(samples.column("source").to_pylist()).items())),
+        samples=samples.num_rows,
+        image_bytes=image_bytes,
+        plan_id=_content_sha256(samples, told),
+    )
+
+
+def _content_sha256(table: pa.Table, beginning: str) -> str:
+    """Hash of the values of a table, whatever the layout of its memory."""
+    digest = hashlib.sha256(beginning.encode())
+    for batch in table.to_batches(max_chunksize=1 << 16):
+        for name in batch.schema.names:
+            digest.update(f"{name}\n".encode())
+            digest.update("\n".join(map(str, batch.column(name).to_pylist())).encode())
+    return digest.hexdigest()
+
+
+def manifest_table(shards: Sequence[pa.Table]) -> pa.Table:
+    """The manifest (contracts.tables.MANIFEST) of planned shards."""
+    tables = []
+    for number, shard in enumerate(shards):
+        rows = pa.table(
+            {"shard": pa.array([number] * len(shard), pa.int32()), "row": pa.array(range(len(shard)), pa.int32())}
+        )
+        for name in MANIFEST.schema.names:
+            if name not in ("shard", "row"):
+                rows = rows.append_column(name, shard.column(name))
+        tables.append(rows.select(MANIFEST.schema.names))
+    return pa.concat_tables(tables).cast(MANIFEST.schema)

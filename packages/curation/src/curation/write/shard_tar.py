@@ -1,0 +1,59 @@
+"""One WebDataset shard: `<key>.<ending>` with the original bytes, then `<key>.json`, for every sample in order.
+
+Written with the standard library: the same samples give the same bytes (mtime 0, no owner, USTAR), and a writing
+worker needs no PyTorch, which importing webdataset would load.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import BrokenArtifact
+from contracts.keys import key_of_bytes
+
+_ENDINGS = {"jpeg": "jpg", "tiff": "tif", "jpeg2000": "jp2", "mpo": "jpg"}
+_MODE = 0o444
+
+
+def ending_of(image_format: str | None) -> str:
+    """The ending of an image's file name from the name of its format as Pillow gives it: JPEG -> jpg."""
+    name = (image_format or "bin").casefold()
+    return _ENDINGS.get(name, name)
+
+
+def sample_json(sample: Mapping[str, Any], *, with_uri: bool) -> bytes:
+    """What `<key>.json` says: sizes, source, origin, and the seed image that brought the sample. Nulls are left out."""
+    names = ["key", "width_px", "height_px", "source", "origin", "seed", "query_key", "cosine", "group_id"]
+    if with_uri:
+        names.append("uri")
+    values = {name: sample[name] for name in names if sample[name] is not None}
+    if "cosine" in values:
+        values["cosine"] = round(float(values["cosine"]), 6)
+    return json.dumps(values, ensure_ascii=False, sort_keys=True).encode("utf-8")
+
+
+def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *, with_uri: bool) -> None:
+    """Write samples (row of the plan, image bytes) to a tar file.
+
+    Errors: BrokenArtifact when an image is no longer the one that was catalogued.
+    """
+    with path.open("wb") as handle, tarfile.open(fileobj=handle, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample, data in samples:
+            if key_of_bytes(data) != sample["key"]:
+                raise BrokenArtifact(
+                    f"{sample['uri']} has changed since it was catalogued: run `curate ingest` and the steps after it "
+                    "again"
+                )
+            _add(tar, f"{sample['key']}.{ending_of(sample['format'])}", data)
+            _add(tar, f"{sample['key']}.json", sample_json(sample, with_uri=with_uri))
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), _MODE
+    tar.addfile(member, io.BytesIO(data))
