@@ -29,11 +29,11 @@ def sdpa_per_group(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Ten
 
 
 def nested(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
-    """One call over a jagged nested tensor that views the packed rows."""
+    """One call over a jagged nested tensor made of the packed rows."""
     offsets = _offsets(layout, q.device)
 
     def ragged(x: Tensor) -> Tensor:
-        return torch.nested.nested_tensor_from_jagged(x, offsets).transpose(1, 2)
+        return torch.nested.nested_tensor_from_jagged(x.contiguous(), offsets).transpose(1, 2)
 
     out = F.scaled_dot_product_attention(ragged(q), ragged(k), ragged(v))
     return out.transpose(1, 2).contiguous().values()
