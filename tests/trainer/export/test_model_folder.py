@@ -103,7 +103,7 @@ def test_a_model_that_only_winnow_reads_says_so(tmp_path: Path) -> None:
 
 
 def test_missing_models_are_told_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(MissingInput, match="there is no model .*name a run"):
+    with pytest.raises(MissingInput, match=r"there is no model .*name a run"):
         load_model(tmp_path / "none" / "at" / "all")
     (tmp_path / "config.yaml").write_text("{}")
     with pytest.raises(MissingInput, match="has exported no model yet"):

@@ -15,7 +15,7 @@ PIXEL_SIDE = 32
 
 
 def raw_pixels(side: int = PIXEL_SIDE) -> Embed:
-    """The normalised pixels themselves, averaged down to at most `side` px a side. Shapes: [B, C, S, S] -> [B, C s s]."""
+    """The normalised pixels, averaged down to at most `side` px a side. Shapes: [B, C, S, S] -> [B, C s s]."""
 
     def embed(images: Tensor) -> Tensor:
         small = images if images.shape[-1] <= side else F.interpolate(images, size=(side, side), mode="area")

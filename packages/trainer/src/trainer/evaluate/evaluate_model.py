@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from contracts.errors import ConfigError, nearest_name
 from trainer.evaluate.baselines import random_twin, raw_pixels
@@ -38,7 +36,7 @@ class EvaluationRequest:
     device: str = "cpu"
     seed: int = 0
     baselines: bool = True
-    linear: LinearSettings = LinearSettings()
+    linear: LinearSettings = field(default_factory=LinearSettings)
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,7 @@ class Arena:
         """Features of both sets."""
         batch, device = self.request.batch_size, self.request.device
         train, test = (
-            extract(
-                image_batches(part.source, self.transform, part.indices, batch), self.transform, embed, device
-            )
+            extract(image_batches(part.source, self.transform, part.indices, batch), self.transform, embed, device)
             for part in (self.train, self.test)
         )
         return train, test
@@ -137,14 +133,18 @@ def contest_of(backbone: Any) -> Contest:
 def report_rows(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The report as a table: header and rows, accuracies in per cent."""
     results: Mapping[str, Any] = report["results"]
-    columns: list[tuple[str, Callable[[Mapping[str, Any]], float | None]]] = []
     ks = sorted({int(k) for found in results.values() for k in found.get("knn", {})})
-    for k in ks:
-        columns.append((f"k-NN {k} (%)", lambda found, k=k: found["knn"][str(k)]["top1"]))  # type: ignore[misc]
+    columns = [(f"k-NN {k} (%)", ("knn", str(k), "top1")) for k in ks]
     if any("linear" in found for found in results.values()):
-        columns.append(("linear (%)", lambda found: None if found["linear"] is None else found["linear"]["top1"]))
-    rows = []
-    for name, found in results.items():
-        values = [read(found) for _, read in columns]
-        rows.append([name, *("-" if value is None else f"{100 * value:.1f}" for value in values)])
+        columns.append(("linear (%)", ("linear", "top1")))
+    rows = [[name, *(_per_cent(found, path) for _, path in columns)] for name, found in results.items()]
     return ["", *(title for title, _ in columns)], rows
+
+
+def _per_cent(found: Any, path: Sequence[str]) -> str:
+    """A number below nested dicts, in per cent; a dash where there is none."""
+    for key in path:
+        if found is None:
+            return "-"
+        found = found[key]
+    return f"{100 * found:.1f}"

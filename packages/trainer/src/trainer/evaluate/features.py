@@ -57,7 +57,10 @@ def extract(
 ) -> FeatureTable:
     """Embed every batch; `dtype` bf16 computes under autocast. Errors: MissingInput when no image is readable."""
     kind = torch.device(device).type
-    features, labels, keys, unreadable = [], [], [], 0
+    features: list[Tensor] = []
+    labels: list[Tensor] = []
+    keys: list[str] = []
+    unreadable = 0
     for batch in batches:
         unreadable += batch.unreadable
         if not len(batch.labels):

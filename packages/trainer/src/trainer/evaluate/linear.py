@@ -71,7 +71,7 @@ def linear_accuracy(train: FeatureTable, test: FeatureTable, settings: LinearSet
 
 
 def probe_input(features: Tensor, blocks: int, mean_patch: bool) -> Tensor:
-    """Class tokens of the last `blocks` blocks, and the mean patch. Shapes: [M, n + 1, D] -> [M, (blocks + pooled) D]."""
+    """Class tokens of the last `blocks` blocks, then the mean patch where asked. Shapes: [M, n + 1, D] -> [M, ...]."""
     cls = features[:, -1 - blocks : -1].flatten(1)
     return torch.cat([cls, features[:, -1]], dim=1) if mean_patch else cls
 
@@ -122,6 +122,7 @@ def _batches(count: int, settings: LinearSettings, generator: torch.Generator) -
 def _accuracies(heads: _Heads, x: Tensor, labels: Tensor) -> Tensor:
     """Top-1 accuracy of every head. Shapes: -> [H]."""
     right = torch.zeros(len(heads.bias))
-    for rows in torch.arange(len(x)).split(4096):
+    for start in range(0, len(x), 4096):
+        rows = slice(start, start + 4096)
         right += (heads.logits(x[rows]).argmax(-1) == labels[rows]).float().sum(1)
     return right / len(x)
