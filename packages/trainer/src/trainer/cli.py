@@ -124,9 +124,7 @@ def _show_plan(planned: Any, as_json: bool) -> None:
 
 def _sentence(report: dict[str, Any]) -> str:
     if report.get("already_finished"):
-        return (
-            f"the run in {report['run']} is finished ({report['step']} steps); its model is in {report['run']}/export"
-        )
+        return f"the run in {report['run']} is finished: its model is in {report['run']}/export"
     if report.get("stopped_by"):
         return f"stopped after step {report['step']} of {report['steps']}: the same command goes on from there"
     knn = [f"{p['knn_accuracy']:.3f} after step {p['step']}" for p in report["probes"] if "knn_accuracy" in p]

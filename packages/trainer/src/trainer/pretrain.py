@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,22 @@ import torch
 from torch import nn
 
 from trainer.config.pretrain import PretrainConfig
-from trainer.data.loader import BatchLoader, LoaderSettings, build_loader
+from trainer.data.loader import BatchLoader, LoaderSettings, build_loader, per_channel
 from trainer.data.open_source import open_source
 from trainer.data.sources.source import ImageSource
+from trainer.engine.device import autocast_dtype
 from trainer.engine.environment import environment
-from trainer.engine.loop import LoopSettings, TrainJob, TrainOutcome, train
+from trainer.engine.loop import LoopSettings, Probe, TrainJob, TrainOutcome, train
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
+from trainer.evaluate.eval_images import EvalTransform
+from trainer.evaluate.labelled_images import open_labelled
+from trainer.evaluate.probe import ProbeSettings, knn_probe
 from trainer.export.model_folder import ModelDescription, export_model
 from trainer.methods.dinov2 import DinoV2
 from trainer.models.sizes import parse_arch
 from trainer.optim.adamw import build_adamw
 from trainer.optim.schedules import build_schedules
 from trainer.plan import PretrainPlan, make_plan
-from trainer.probe import build_probe
 from trainer.recipe import method_settings, schedule_settings
 
 # Settings that change no weight: a run may go on with others.
@@ -95,7 +99,7 @@ def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
         settings=_loop_settings(config, plan),
         identity_sha256=planned.identity.sha256(),
         device=device,
-        probe=build_probe(config.probe, config.crops, device),
+        probe=_probe(planned, device),
         export=lambda modules, step, out: _export(planned, modules, step, out),
     )
 
@@ -112,6 +116,18 @@ def _open_stream(planned: PlannedRun, position: int) -> BatchLoader:
         start_position=position,
     )
     return build_loader(planned.source, settings)
+
+
+def _probe(planned: PlannedRun, device: torch.device) -> Probe | None:
+    """k-NN on the labelled images of the probe section, or None."""
+    asked, crops = planned.config.probe, planned.config.crops
+    if asked.data is None:
+        return None
+    train_images, test_images = open_labelled(asked.data, asked.test, asked.max_images)
+    mean, std = per_channel(crops.mean, crops.channels), per_channel(crops.std, crops.channels)
+    transform = EvalTransform(asked.image_px or crops.global_px, mean, std)
+    settings = ProbeSettings(asked.k, asked.batch_size, device, autocast_dtype(planned.plan.precision))
+    return knn_probe(train_images, test_images, transform, settings)
 
 
 def _loop_settings(config: PretrainConfig, plan: PretrainPlan) -> LoopSettings:
@@ -158,5 +174,5 @@ def _report(planned: PlannedRun, outcome: TrainOutcome) -> dict[str, Any]:
     }
 
 
-def _probe_numbers(record: dict[str, Any]) -> dict[str, float]:
+def _probe_numbers(record: Mapping[str, Any]) -> dict[str, float]:
     return {name.removeprefix("probe/"): value for name, value in record.items() if name.startswith("probe/")}

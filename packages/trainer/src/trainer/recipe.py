@@ -96,7 +96,7 @@ def schedule_settings(config: PretrainConfig) -> FittedSchedules:
         fitted = compressed(asked, steps)
         notes.append(
             f"schedules written for {asked.steps} steps are scaled to {steps}: warm-up {fitted.warmup_steps} steps, "
-            f"temperature warm-up {fitted.teacher_temp_warmup_steps}, last layer frozen {fitted.freeze_last_layer_steps}"
+            f"temperature {fitted.teacher_temp_warmup_steps}, frozen last layer {fitted.freeze_last_layer_steps}"
         )
     if fitted.warmup_steps > steps:
         fitted = replace(fitted, warmup_steps=steps // 2)

@@ -15,7 +15,7 @@ class OptimSection(StrictModel):
     lr: float = Field(4e-3, gt=0, description="peak learning rate, before it is scaled to the batch")
     lr_scaling: Literal["sqrt_wrt_1024", "linear_wrt_256", "none"] = Field(
         "sqrt_wrt_1024",
-        description="how the learning rate follows images per step; the number is where it is lr itself",
+        description="how the learning rate follows images per step; at the number it is `lr`",
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the gradient's mean")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the gradient's mean square")

@@ -21,7 +21,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from contracts.errors import UserError
 from contracts.header import read_header, write_header
@@ -55,8 +58,8 @@ def save_checkpoint(
     """
     final = folder / f"step_{step:08d}"
     try:
-        with draft(final) as rough, _quiet():
-            dcp.save(dict(tensors), checkpoint_id=rough, no_dist=not dist.is_initialized())
+        with draft(final) as rough, _Quiet():
+            save(dict(tensors), checkpoint_id=rough, no_dist=not dist.is_initialized())
             sizes = {file.name: file.stat().st_size for file in sorted(rough.iterdir())}
             write_header(
                 rough / HEADER_FILE,
@@ -77,17 +80,17 @@ def save_checkpoint(
 
 def load_tensors(checkpoint: Checkpoint, tensors: dict[str, Any]) -> None:
     """Read a checkpoint's tensors into those given, in place."""
-    with _quiet():
-        dcp.load(tensors, checkpoint_id=checkpoint.path, no_dist=not dist.is_initialized())
+    with _Quiet():
+        load(tensors, checkpoint_id=checkpoint.path, no_dist=not dist.is_initialized())
 
 
 def tensor_layout(checkpoint: Checkpoint) -> dict[str, tuple[torch.Size, torch.dtype]]:
     """Shape and type of every tensor in a checkpoint, by its dotted name."""
-    metadata = dcp.FileSystemReader(checkpoint.path).read_metadata()
+    metadata = FileSystemReader(checkpoint.path).read_metadata()
     return {
         name: (entry.size, entry.properties.dtype)
         for name, entry in metadata.state_dict_metadata.items()
-        if isinstance(entry, dcp.metadata.TensorStorageMetadata)
+        if isinstance(entry, TensorStorageMetadata)
     }
 
 
@@ -143,7 +146,7 @@ def _disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-class _quiet(warnings.catch_warnings):
+class _Quiet(warnings.catch_warnings):
     """Silence torch's remarks on single-process use."""
 
     def __enter__(self) -> None:

@@ -26,13 +26,13 @@ SYMPTOMS = (
     Symptom(
         "rank_me",
         lambda value: value < 2.0,
-        "the features of a batch have an effective rank of {value:.2f}, so all images look alike to the model (collapse)",
+        "features of a batch have an effective rank of {value:.2f}: all images look alike to the model (collapse)",
         "lower optim.lr, raise losses.koleo_weight, or use losses.centering=sinkhorn_knopp",
     ),
     Symptom(
         "dino_target_entropy",
         lambda value: value > 0.98,
-        "the teacher's targets are nearly uniform (entropy {value:.3f} of ln K), so there is nothing to learn from them",
+        "the teacher's targets are nearly uniform (entropy {value:.3f} of ln K): there is nothing to learn from them",
         "lower schedules.teacher_temp and schedules.final_teacher_temp, or use fewer heads.dino.prototypes",
     ),
     Symptom(

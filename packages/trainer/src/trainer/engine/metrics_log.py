@@ -23,7 +23,7 @@ class MetricsLog:
 
         _drop_records_from(jsonl, first_step)
         self._file = jsonl.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(tensorboard), purge_step=first_step)  # type: ignore[no-untyped-call]
+        self._events = SummaryWriter(str(tensorboard), purge_step=first_step)
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
         """Append a record of a step."""
@@ -32,14 +32,14 @@ class MetricsLog:
         self._file.flush()
         for name, value in record.items():
             if isinstance(value, int | float) and math.isfinite(value):
-                self._events.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                self._events.add_scalar(name, value, step)
 
     def __enter__(self) -> MetricsLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
-        self._events.close()  # type: ignore[no-untyped-call]
+        self._events.close()
 
 
 def read_metrics(jsonl: Path) -> list[dict[str, Any]]:
