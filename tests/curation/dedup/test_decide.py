@@ -46,7 +46,7 @@ def test_one_image_per_group_is_kept_and_every_row_says_why() -> None:
     assert set(rows) == {"a", "b", "c", "d", "e"}
     assert rows["c"] == ("c", 3, True, "representative: of 3 images")
     assert rows["a"][:3] == ("c", 3, False)
-    assert rows["a"][3] == f"near_duplicate: of c, cosine {np.cos(np.deg2rad(40)):.4f}"
+    assert rows["a"][3] == f"near_duplicate: of c, cosine {np.cos(np.deg2rad(40)):.3f}"
     assert rows["d"][0] == "e"
 
 

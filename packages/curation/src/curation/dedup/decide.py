@@ -1,6 +1,6 @@
 """From pairs to decisions: groups, the kept image of each, and a reason per image.
 
-Reasons: `representative: of 3 images` | `near_duplicate: of KEY, cosine 0.9312` | `reference: SET[, SET ...]`.
+Reasons: `representative: of 3 images` | `near_duplicate: of KEY, cosine 0.931` | `reference: SET[, SET ...]`.
 Only images that are in a group of two or more, or that leave, have a row: every other image is kept.
 
 Dimensions: N images (rows of the store).
@@ -102,7 +102,7 @@ def groups_table(pool: Pool, decision: Decision) -> pa.Table:
         elif decision.kept[row]:
             reasons.append(f"representative: of {decision.size[row]} images")
         else:
-            reasons.append(f"near_duplicate: of {group_id}, cosine {value:.4f}")
+            reasons.append(f"near_duplicate: of {group_id}, cosine {value:.3f}")
     return pa.table(
         {
             "key": pool.keys.take(pa.array(rows)),

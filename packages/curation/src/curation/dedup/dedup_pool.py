@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.catalog import read_catalog
-
 from contracts.embedding_store import EmbeddingStore
 from contracts.publish import publish_json
 from contracts.tables import GROUPS, write_table
+from curation.catalog import read_catalog
 from curation.dedup.config import DedupConfig
 from curation.dedup.decide import decide, groups_table
 from curation.dedup.group_report import DedupReport, Findings, make_report

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from curation.catalog import unique_images
 from numpy.typing import NDArray
 
 from contracts.embedding_store import EmbeddingStore
+from curation.catalog import unique_images
 from curation.dedup.decide import Pool
 from curation.dedup.representative import keeping_order
 

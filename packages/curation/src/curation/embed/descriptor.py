@@ -87,7 +87,7 @@ class CopyDescriptor:
         ordered = np.sort(small.reshape(-1, 3), axis=0)
         at = [round(q * (len(ordered) - 1)) for q in QUANTILES]
         phase = self._waves @ ordered[at].astype(np.float32).ravel()
-        return np.concatenate([np.cos(phase), np.sin(phase)]) / np.float32(COLOUR_WAVES**0.5)
+        return np.asarray(np.concatenate([np.cos(phase), np.sin(phase)]) / COLOUR_WAVES**0.5, np.float32)
 
 
 def _colour_share(structure: Floats) -> float:

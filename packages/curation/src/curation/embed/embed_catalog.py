@@ -17,18 +17,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from curation.catalog import unique_images
-from curation.engine import Engine
 
 from contracts.config import config_sha256
 from contracts.embedding_store import HEADER, EmbeddingStore, EmbeddingWriter, published_parts
 from contracts.errors import BrokenArtifact, MissingInput, UserError
 from contracts.publish import publish_json, read_json, remove_drafts
+from curation.catalog import unique_images
 from curation.embed.config import EmbedConfig
 from curation.embed.embedder import Embedder
 from curation.embed.part_worker import make_worker
 from curation.embed.parts import EmbedPart, plan_parts
 from curation.embed.table import load_embedder
+from curation.engine import Engine
 
 MAKING = "making.json"
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from curation.decode import BadImage, decode_rgb
-from curation.sources.read_bytes import read_bytes
 from numpy.typing import NDArray
 
 from contracts.embedding_store import EmbeddingWriter
+from contracts.keys import key_of_bytes
+from curation.decode import BadImage, decode_rgb
 from curation.embed.config import EmbedConfig
 from curation.embed.embedder import Embedder
 from curation.embed.parts import EmbedPart
 from curation.embed.table import load_embedder
+from curation.sources.read_bytes import read_bytes
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ def embed_part(part: EmbedPart, embedder: Embedder, writer: EmbeddingWriter, bat
     vectors: list[NDArray[np.float32]] = []
     batch: list[NDArray[np.uint8]] = []
     for key, data in zip(part.keys, read_bytes(part.uris), strict=True):
+        if key_of_bytes(data) != key:
+            failed.append((key, "changed: the file is gone or holds other bytes than when it was catalogued"))
+            continue
         try:
             batch.append(decode_rgb(data, max_side_px=embedder.max_side_px))
         except BadImage as error:
