@@ -1,0 +1,1 @@
+"""curate: from a pool of raw images to a deduplicated, retrieved and explained dataset."""

@@ -1,0 +1,101 @@
+"""One function per command of `curate`. The command line only parses and prints; programs call these.
+
+Example:
+    from pathlib import Path
+    from curation import api
+
+    workspace = api.init(Path("workspace"), api.NewWorkspace(sources=["photos"]))
+    config = workspace.config()
+    with api.open_engine("local") as engine:
+        api.ingest(workspace, config, engine)
+        api.dedup(workspace, config, engine)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from contracts.errors import UserError
+from curation.config import CurateConfig
+from curation.demo.make_demo_images import make_demo_images
+from curation.dedup.group_report import DedupReport
+from curation.dedup.run_dedup import run_dedup
+from curation.embed.embed_catalog import EmbedReport
+from curation.embed.embed_catalog import embed as _embed
+from curation.embed.table import model_name
+from curation.engine import Engine, open_engine
+from curation.ingest.ingest import IngestReport
+from curation.ingest.ingest import ingest as _ingest
+from curation.init import NewWorkspace, absolute, init_workspace, named_paths
+from curation.workspace import Workspace
+
+__all__ = ["NewWorkspace", "Workspace", "dedup", "embed", "ingest", "init", "init_from_options", "open_engine"]
+
+DEMO_FOLDER = "demo-images"
+
+Say = Callable[[str], None]
+
+
+def _silent(_text: str) -> None:
+    """The default of programs: nothing is said."""
+
+
+def init(root: Path, new: NewWorkspace, *, force: bool = False) -> Workspace:
+    """Make a workspace. Errors: UserError (it exists), MissingInput (a path is not there)."""
+    return init_workspace(root, new, force=force)
+
+
+def init_from_options(
+    root: Path,
+    pools: Sequence[str],
+    seeds: Sequence[str],
+    references: Sequence[str],
+    *,
+    demo: bool,
+    force: bool = False,
+) -> Workspace:
+    """Make a workspace from what the command line says: NAME=PATH texts, and the built-in images with `demo`.
+
+    Errors: UserError, MissingInput.
+    """
+    new = NewWorkspace(pools, named_paths(seeds, "--seed"), named_paths(references, "--reference"))
+    if demo:
+        folder = root.parent / DEMO_FOLDER
+        made = make_demo_images(folder)
+        new = NewWorkspace(
+            sources=[*pools, str(folder / "pool")],
+            seeds={"imagenet": str(folder / "seed"), **new.seeds},
+            references={"probe": str(folder / "probe" / "test"), **new.references},
+            remarks=(
+                f"Written by `curate init --demo`: {made.images} procedural pictures in {folder.name}/.",
+                "The name `imagenet` stands here for the demo's own seed set, so that the commands of the README work",
+                "as they are typed. Put the path of your ImageNet folder in its place.",
+            ),
+        )
+    return init_workspace(root, new, force=force)
+
+
+def ingest(workspace: Workspace, config: CurateConfig, engine: Engine, sources: Sequence[str] = ()) -> IngestReport:
+    """Catalogue the given sources, or those of curate.yaml. Errors: UserError when there are none."""
+    chosen = [absolute(source) for source in sources or config.sources]
+    if not chosen:
+        raise UserError(
+            f"{workspace.settings} names no sources: write them there, or give them: `curate ingest path/to/images`"
+        )
+    return _ingest(chosen, workspace.catalog, config.ingest, engine)
+
+
+def embed(workspace: Workspace, config: CurateConfig, engine: Engine, models: Sequence[str] = ()) -> list[EmbedReport]:
+    """Embed what is not embedded yet, with the given models or those that dedup and retrieval use."""
+    workspace.require_catalog()
+    chosen = list(dict.fromkeys(models or (config.dedup.model, config.retrieve.model)))
+    return [
+        _embed(workspace.catalog, workspace.embeddings(model_name(model)), model, engine, config.embed)
+        for model in chosen
+    ]
+
+
+def dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> DedupReport:
+    """Find exact and near duplicates and keep one of each group; embeds what is missing. `say` gets progress lines."""
+    return run_dedup(workspace, config, engine, say)

@@ -1,0 +1,1 @@
+"""The ingest step: offered files -> catalogue, with what cannot be used in quarantine."""

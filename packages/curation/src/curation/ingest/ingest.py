@@ -1,0 +1,82 @@
+"""The ingest step: list what is offered, catalogue what is new, count what cannot be used."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from contracts.errors import UserError
+from contracts.publish import remove_drafts
+from curation.catalog import part_numbers, read_catalog, reason_counts
+from curation.engine import Engine
+from curation.ingest.catalogue_part import make_worker
+from curation.ingest.config import IngestConfig
+from curation.ingest.parts import plan_parts
+from curation.sources.listing import list_source
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Counts of the whole catalogue after the step: offered = catalogued + quarantined."""
+
+    offered: int
+    catalogued: int
+    quarantined: int
+    distinct: int
+    reasons: dict[str, int]
+    offered_now: int
+    parts_now: int
+    tables_skipped: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def ingest(sources: Sequence[str], catalog_folder: Path, settings: IngestConfig, engine: Engine) -> IngestReport:
+    """Catalogue what is not catalogued yet.
+
+    Errors: MissingInput (a source is not there), UserError (a source offers nothing, or no image is usable).
+    """
+    started = time.perf_counter()
+    catalog_folder.mkdir(parents=True, exist_ok=True)
+    remove_drafts(catalog_folder)
+    listings = [list_source(source) for source in dict.fromkeys(sources)]
+    used = set(part_numbers(catalog_folder))
+    known = read_catalog(catalog_folder, ["uri"]).column("uri").combine_chunks()
+    parts = plan_parts(listings, known, used, settings.part_images)
+    offered_now = 0
+    worker = partial(make_worker, str(catalog_folder), settings.limits)
+    for _, counts in engine.map_parts(worker, parts, label="ingest"):
+        offered_now += counts.offered
+    report = _report(catalog_folder, offered_now, len(parts), sum(len(one.skipped_tables) for one in listings), started)
+    if report.catalogued == 0:
+        reasons = ", ".join(f"{count} {code}" for code, count in Counter(report.reasons).most_common(3))
+        raise UserError(
+            f"none of the {report.offered} files offered is a usable image ({reasons}): name another source"
+        )
+    return report
+
+
+def _report(folder: Path, offered_now: int, parts_now: int, skipped: int, started: float) -> IngestReport:
+    table = read_catalog(folder, ["key", "status", "error"])
+    ok = table.filter(pc.equal(table.column("status"), "ok"))
+    return IngestReport(
+        offered=table.num_rows,
+        catalogued=ok.num_rows,
+        quarantined=table.num_rows - ok.num_rows,
+        distinct=pc.count_distinct(ok.column("key")).as_py(),
+        reasons=reason_counts(table.column("error")),
+        offered_now=offered_now,
+        parts_now=parts_now,
+        tables_skipped=skipped,
+        seconds=round(time.perf_counter() - started, 2),
+    )
