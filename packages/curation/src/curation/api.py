@@ -18,9 +18,9 @@ from pathlib import Path
 
 from contracts.errors import UserError
 from curation.config import CurateConfig
-from curation.demo.make_demo_images import make_demo_images
 from curation.dedup.group_report import DedupReport
-from curation.dedup.run_dedup import run_dedup
+from curation.dedup_step import run_dedup
+from curation.demo.make_demo_images import make_demo_images
 from curation.embed.embed_catalog import EmbedReport
 from curation.embed.embed_catalog import embed as _embed
 from curation.embed.table import model_name

@@ -67,6 +67,26 @@ class DedupReport:
         """JSON-ready values."""
         return asdict(self)
 
+    def counts(self) -> dict[str, Any]:
+        """The numbers that fit in a small table."""
+        shown = {name: value for name, value in self.as_dict().items() if not isinstance(value, list | dict)}
+        return {**shown, "groups_by_size": self.size_histogram}
+
+    def lines(self) -> list[str]:
+        """What a person checks first: the largest and the loosest group, what references removed, the next command."""
+        lines = []
+        if self.largest_groups:
+            largest, loosest = self.largest_groups[0], self.loosest_groups[0]
+            lines.append(
+                f"largest group {largest.group_id}: {largest.size} images, lowest cosine inside "
+                f"{largest.min_inner_cosine:.3f}; loosest group {loosest.group_id}: {loosest.min_inner_cosine:.3f}"
+            )
+        lines += [
+            f"against {name}: {found.direct:,} images near it, {found.dropped:,} dropped"
+            for name, found in self.against.items()
+        ]
+        return [*lines, "next: curate retrieve --seed imagenet"]
+
 
 def size_histogram(sizes: NDArray[np.int64]) -> dict[str, int]:
     """Number of groups by size: 2, 3, 4, 5-8, 9-16, ... in doubling bins."""
