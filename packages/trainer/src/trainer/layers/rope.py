@@ -46,6 +46,11 @@ class AxialRope(nn.Module):
         quarter = head_dim // 4
         self.register_buffer("periods", settings.base ** (torch.arange(quarter, dtype=torch.float32) / quarter))
 
+    @property
+    def draws_afresh(self) -> bool:
+        """Whether tables differ from call to call."""
+        return self.training and self.settings != RopeSettings(base=self.settings.base)
+
     def tables(self, grid: tuple[int, int], prefix: int, generator: torch.Generator | None = None) -> RotaryTables:
         """Rotations of one sample's tokens; in training mode the coordinates are distorted by fresh draws."""
         coords = self._distorted(patch_coordinates(grid, self.periods.device), generator)

@@ -18,9 +18,6 @@ from trainer.losses.teacher_targets import TargetRows, dense_rows
 HELD_ELEMENTS = 2**26
 """Logits that may be held whole: 256 MiB in float32. Beyond, they are made again, chunk by chunk, in every pass."""
 
-_TINY = 1e-30
-"""Below this a sum of exponentials is taken for lost, so that its reciprocal stays finite."""
-
 
 @torch.no_grad()
 def sinkhorn_knopp(logits: Tensor, temp: float, iterations: int = 3) -> Tensor:
@@ -28,17 +25,16 @@ def sinkhorn_knopp(logits: Tensor, temp: float, iterations: int = 3) -> Tensor:
 
     With E = exp(logits / temp), an iteration is u = 1 / (E' v), v = 1 / (E u), and the targets are E u v: the constants
     of the usual formulation (total mass, K, number of rows) cancel, so no count is needed.
-    Differs: each prototype's largest logit is subtracted first. u absorbs it, so the result is the same, but
-    exp can no longer overflow (the released code does for logits above 3.5 at temp 0.04) and no prototype vanishes.
+    Differs: the largest logit of each prototype, then of each row, is subtracted. u and v absorb them, so the result is
+    the same, but exp cannot overflow (the released code does for logits above 3.5 at temp 0.04) and no prototype or
+    row vanishes.
     Shapes: [M, K] -> [M, K], float32; M may be 0 on some ranks.
     """
-    E = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temp
-    E.sub_(_largest([E])).exp_()
-    v = E.new_ones(E.shape[0])
-    u = E.new_ones(E.shape[1])
+    z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temp
+    E, v = _exponentials(z, _largest([z]))
     for _ in range(iterations):
-        u = _inverse(sum_over_ranks(v @ E))
-        v = _inverse(E @ u)
+        u = _largest_is_one(sum_over_ranks(v @ E).reciprocal())
+        v = (E @ u).reciprocal()
     return E.mul_(u).mul_(v[:, None])
 
 
@@ -70,16 +66,23 @@ def sinkhorn_targets(
     for iteration in range(iterations):
         total = torch.zeros_like(largest)
         for z in passes():
-            E = z.sub_(largest).exp_()
-            v = E.new_ones(len(E)) if iteration == 0 else _inverse(E @ u)
-            total += v @ E
-        u = _inverse(sum_over_ranks(total))
+            E, v = _exponentials(z, largest)
+            total += (v if iteration == 0 else (E @ u).reciprocal()) @ E
+        u = _largest_is_one(sum_over_ranks(total).reciprocal())
     bias = u.log() - largest
     return lambda start, stop: torch.softmax(scaled_logits(start, stop).add_(bias), dim=-1)
 
 
-def _inverse(sums: Tensor) -> Tensor:
-    return sums.clamp_min(_TINY).reciprocal()
+def _exponentials(z: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:
+    """exp(z) with an entry of 1 in every row and prototype, in place, and the rows' factors of the first iteration."""
+    z.sub_(largest)
+    of_rows = z.amax(1) if z.shape[0] else z.new_zeros(0)
+    return z.sub_(of_rows[:, None]).exp_(), of_rows.exp()
+
+
+def _largest_is_one(u: Tensor) -> Tensor:
+    """u up to a constant, which v undoes; keeps many iterations in range when M and K differ."""
+    return u / u.amax()
 
 
 def _largest(chunks: Iterator[Tensor] | list[Tensor]) -> Tensor:

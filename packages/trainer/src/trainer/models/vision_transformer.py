@@ -6,7 +6,7 @@ Token order: CLS, registers, patches (row-major). Parameter names are those of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -110,8 +110,8 @@ class VisionTransformer(nn.Module):
         x, layout = self._embed(images, masks)
         rates = self.drop_path_rates() if self.training else [0.0] * self.depth
         chosen = draws if draws is not None else draw_depth(rates, [samples for samples, _ in layout.groups])
-        for block, draw in zip(self.blocks, chosen, strict=True):
-            x = block(x, layout, self._rotary(images), draw)
+        for block, draw, rotary in zip(self.blocks, chosen, self._rotations(images), strict=True):
+            x = block(x, layout, rotary, draw)
         return self._features(x, layout)
 
     def intermediate(self, images: Tensor, blocks: Sequence[int], norm: bool = True) -> list[Features]:
@@ -119,8 +119,8 @@ class VisionTransformer(nn.Module):
         x, layout = self._embed([images], [None])
         wanted = [index % self.depth for index in blocks]
         outputs: dict[int, Features] = {}
-        for index, block in enumerate(self.blocks):
-            x = block(x, layout, self._rotary([images]))
+        for index, (block, rotary) in enumerate(zip(self.blocks, self._rotations([images]), strict=True)):
+            x = block(x, layout, rotary)
             if index in wanted:
                 outputs[index] = self._features(x, layout, norm)[0]
         return [outputs[index] for index in wanted]
@@ -151,12 +151,13 @@ class VisionTransformer(nn.Module):
             prefix.append(self.register_tokens.expand(B, -1, -1))
         return torch.cat([*prefix, patches], dim=1)
 
-    def _rotary(self, images: Sequence[Tensor]) -> list[RotaryTables] | None:
-        """Rotations of each group, drawn afresh at every call in training (that is, per block)."""
-        if self.rope_embed is None:
-            return None
-        prefix = 1 + self.num_register_tokens
-        return [self.rope_embed.tables(self.patch_embed.grid(group), prefix) for group in images]
+    def _rotations(self, images: Sequence[Tensor]) -> Iterator[list[RotaryTables] | None]:
+        """Rotations of each group, one list per block: the same for all blocks, or drawn afresh in training."""
+        rope, prefix, tables = self.rope_embed, 1 + self.num_register_tokens, None
+        for _ in range(self.depth):
+            if rope is not None and (tables is None or rope.draws_afresh):
+                tables = [rope.tables(self.patch_embed.grid(group), prefix) for group in images]
+            yield tables
 
     def _features(self, x: Tensor, layout: PackedLayout, norm: bool = True) -> list[Features]:
         normed = self.norm(x) if norm else x

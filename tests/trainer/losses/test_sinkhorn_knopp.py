@@ -1,0 +1,101 @@
+"""Sinkhorn-Knopp balances prototypes, equals the plain formulation, and survives what breaks it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from trainer.losses.sinkhorn_knopp import sinkhorn_knopp, sinkhorn_targets
+
+
+def plain(logits: Tensor, temp: float, iterations: int = 3) -> Tensor:
+    """The published pseudo-code, in float64."""
+    Q = torch.exp(logits.double() / temp).T
+    K, B = Q.shape
+    Q /= Q.sum()
+    for _ in range(iterations):
+        Q /= Q.sum(1, keepdim=True) * K
+        Q /= Q.sum(0, keepdim=True) * B
+    return (Q * B).T
+
+
+def logits(rows: int = 40, K: int = 24, scale: float = 0.3) -> Tensor:
+    return scale * torch.randn(rows, K, generator=torch.Generator().manual_seed(0))
+
+
+def test_equals_the_plain_formulation() -> None:
+    for temp in (0.04, 0.07):
+        torch.testing.assert_close(sinkhorn_knopp(logits(), temp).double(), plain(logits(), temp), atol=1e-6, rtol=1e-4)
+
+
+def test_many_iterations_share_the_rows_equally_among_prototypes() -> None:
+    targets = sinkhorn_knopp(logits(), 0.1, iterations=200)
+    torch.testing.assert_close(targets.sum(1), torch.ones(40))
+    torch.testing.assert_close(targets.sum(0), torch.full((24,), 40 / 24), rtol=1e-3, atol=1e-3)
+
+
+def test_large_logits_do_not_overflow() -> None:
+    large = logits(scale=3.0)
+    large[0, 0] = 8.0
+    assert not torch.isfinite(torch.exp(large / 0.04)).all()
+    torch.testing.assert_close(sinkhorn_knopp(large, 0.04).double(), plain(large - 8, 0.04), atol=1e-5, rtol=1e-3)
+
+
+def test_a_prototype_that_no_row_is_near_stays_finite() -> None:
+    distant = logits()
+    distant[:, 3] -= 10.0
+    targets = sinkhorn_knopp(distant, 0.04)
+    assert torch.isfinite(targets).all()
+    # A constant added to a prototype's logits is undone by the balancing.
+    torch.testing.assert_close(targets, sinkhorn_knopp(logits(), 0.04), atol=1e-4, rtol=1e-2)
+
+
+def test_logits_of_the_caller_are_left_alone() -> None:
+    given = logits()
+    sinkhorn_knopp(given, 0.04)
+    assert torch.equal(given, logits())
+
+
+@pytest.mark.parametrize("rows", [40, 17, 1])
+def test_targets_in_chunks_are_the_same(rows: int) -> None:
+    torch.manual_seed(1)
+    features = torch.nn.functional.normalize(torch.randn(rows, 8), dim=-1)
+    prototypes = torch.nn.functional.normalize(torch.randn(30, 8), dim=-1) * 2
+    whole = sinkhorn_targets(features, prototypes, 0.05)
+    chunked = sinkhorn_targets(features, prototypes, 0.05, held_elements=29)
+    torch.testing.assert_close(chunked(0, rows), whole(0, rows), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(chunked(rows // 2, rows), whole(rows // 2, rows), atol=1e-6, rtol=1e-4)
+
+
+def _rank(rank: int, port: int, parts: list[Tensor], held: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(parts))
+    whole = torch.cat(parts)
+    expected = sinkhorn_whole(whole)
+    first = sum(len(part) for part in parts[:rank])
+    targets = sinkhorn_targets(parts[rank], torch.eye(24), 0.05, held_elements=held)
+    ours = targets(0, len(parts[rank]))
+    torch.testing.assert_close(ours.double(), expected[first : first + len(ours)], atol=1e-6, rtol=1e-4)
+    dist.destroy_process_group()
+
+
+def sinkhorn_whole(rows: Tensor) -> Tensor:
+    return plain(rows, 0.05)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("held", [10_000, 7])
+def test_ranks_together_give_the_targets_of_the_whole_batch(held: int) -> None:
+    parts = list(logits().split([25, 15]))
+    mp.spawn(_rank, args=(free_port(), parts, held), nprocs=2)
