@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,26 +32,6 @@ class StepReport:
     reason: str = ""
 
 
-@dataclass
-class _Tally:
-    """Sums of the losses of the micro-batches, kept on the device until the end."""
-
-    total: list[Tensor] = field(default_factory=list)
-    terms: dict[str, Tensor] = field(default_factory=dict)
-    logged: dict[str, Tensor] = field(default_factory=dict)
-    diagnostics: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, losses: LossTerms) -> None:
-        self.total.append(losses.total.detach())
-        for mine, theirs in (
-            (self.terms, losses.terms),
-            (self.logged, losses.logged),
-            (self.diagnostics, losses.diagnostics),
-        ):
-            for name, value in theirs.items():
-                mine[name] = mine[name] + value if name in mine else value
-
-
 def training_step(
     method: Method,
     optimizer: torch.optim.Optimizer,
@@ -62,43 +42,65 @@ def training_step(
 ) -> StepReport:
     """Take one optimiser step on one or more micro-batches.
 
-    Loss terms and gradient norms are looked at before anything is changed: when one is not finite, the step is skipped
-    with the weights, the optimiser's moments, the moving average and the centers as they were.
     `clip_norm` limits the gradient norm of each entry of `method.student` (None = no limit).
     """
     device = batches[0].global_crops.device.type
     optimizer.zero_grad(set_to_none=True)
-    tally = _Tally()
+    done = []
     with torch.autocast(device, dtype=autocast_dtype, enabled=autocast_dtype is not None):
         for losses in method.micro_losses(batches, knobs):
-            tally.add(losses)
-            _backward(losses.total, device)
-    report = _report(tally, gradient_norms(method.student))
+            with torch.autocast(device, enabled=False):
+                losses.total.backward()  # type: ignore[no-untyped-call]
+            losses.total = losses.total.detach()
+            done.append(losses)
+    return finish_step(method, optimizer, done, knobs, clip_norm)
+
+
+def finish_step(
+    method: Method,
+    optimizer: torch.optim.Optimizer,
+    losses: Sequence[LossTerms],
+    knobs: StepKnobs,
+    clip_norm: float | None = 3.0,
+) -> StepReport:
+    """Clip and apply gradients that are there already, then move the averages.
+
+    Loss terms and gradient norms are looked at before anything is changed: when one is not finite, the step is skipped
+    with the weights, the optimiser's moments, the moving average and the centers as they were.
+    """
+    report = _report(losses, gradient_norms(method.student))
     if report.skipped:
         optimizer.zero_grad(set_to_none=True)
         return report
     if clip_norm is not None:
-        clip_gradients(method.student, {n: torch.tensor(v) for n, v in report.clip_norms.items()}, clip_norm)
+        norms = {name: torch.tensor(norm) for name, norm in report.clip_norms.items()}
+        clip_gradients(method.student, norms, clip_norm)
     apply_knobs(optimizer, knobs)
     optimizer.step()
     method.after_step(knobs)
     return report
 
 
-def _backward(total: Tensor, device: str) -> None:
-    """Back-propagate outside autocast, as PyTorch asks."""
-    with torch.autocast(device, enabled=False):
-        total.backward()  # type: ignore[no-untyped-call]
-
-
-def _report(tally: _Tally, norms: dict[str, Tensor]) -> StepReport:
+def _report(losses: Sequence[LossTerms], norms: dict[str, Tensor]) -> StepReport:
     """Fetch all numbers from the device at once and look for one that is not finite."""
-    tables = ({"total": torch.stack(tally.total).sum()}, tally.terms, tally.logged, tally.diagnostics, norms)
+    tables = (
+        {"total": torch.stack([part.total for part in losses]).sum()},
+        _sums([part.terms for part in losses]),
+        _sums([part.logged for part in losses]),
+        _sums([part.diagnostics for part in losses]),
+        norms,
+    )
     numbers = iter(_fetch(value for table in tables for value in table.values()))
     total, terms, logged, diagnostics, clip_norms = ({name: next(numbers) for name in table} for table in tables)
     reason = _first_not_finite("loss term", terms) or _first_not_finite("loss", total)
     reason = reason or _first_not_finite("gradient of", clip_norms)
     return StepReport(total["total"], terms, logged, diagnostics, clip_norms, bool(reason), reason)
+
+
+def _sums(tables: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Sums over micro-batches, by name; a name may be missing from some."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    return {name: torch.stack([table[name] for table in tables if name in table]).sum() for name in names}
 
 
 def _fetch(values: Iterable[Tensor]) -> list[float]:
