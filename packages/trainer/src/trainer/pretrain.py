@@ -11,17 +11,14 @@ import torch
 from torch import nn
 
 from trainer.config.pretrain import PretrainConfig
-from trainer.data.loader import BatchLoader, LoaderSettings, build_loader, per_channel
+from trainer.data.loader import LoaderSettings
 from trainer.data.open_source import open_source
 from trainer.data.sources.source import ImageSource
-from trainer.engine.device import autocast_dtype
 from trainer.engine.environment import environment
-from trainer.engine.loop import LoopSettings, Probe, TrainJob, TrainOutcome, train
+from trainer.engine.loop import TrainJob, TrainOutcome, train
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
-from trainer.evaluate.eval_images import EvalTransform
-from trainer.evaluate.labelled_images import open_labelled
-from trainer.evaluate.probe import ProbeSettings, knn_probe
 from trainer.export.model_folder import ModelDescription, export_model
+from trainer.job_parts import build_probe, loop_settings, stream_from
 from trainer.methods.dinov2 import DinoV2
 from trainer.models.sizes import parse_arch
 from trainer.optim.adamw import build_adamw
@@ -94,55 +91,31 @@ def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
         method=method.to(device),
         optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
         knobs=build_schedules(schedule_settings(config).settings).at,
-        open_stream=lambda position: _open_stream(planned, position),
+        open_stream=stream_from(planned.source, _loader_settings(planned)),
         run=run,
-        settings=_loop_settings(config, plan),
+        settings=loop_settings(
+            config.run,
+            config.probe,
+            micro_batches=plan.micro_batches,
+            clip_norm=config.optim.clip_norm,
+            precision=plan.precision,
+        ),
         identity_sha256=planned.identity.sha256(),
         device=device,
-        probe=_probe(planned, device),
+        probe=build_probe(config.probe, config.crops, device, plan.precision),
         export=lambda modules, step, out: _export(planned, modules, step, out),
     )
 
 
-def _open_stream(planned: PlannedRun, position: int) -> BatchLoader:
+def _loader_settings(planned: PlannedRun) -> LoaderSettings:
     config, plan = planned.config, planned.plan
-    settings = LoaderSettings(
+    return LoaderSettings(
         batch_size=plan.images_per_rank // plan.micro_batches,
         patch_px=parse_arch(config.model.arch).patch_size,
         augmentation=config.crops,
         masking=config.masking,
         seed=config.run.seed,
         workers=plan.workers,
-        start_position=position,
-    )
-    return build_loader(planned.source, settings)
-
-
-def _probe(planned: PlannedRun, device: torch.device) -> Probe | None:
-    """k-NN on the labelled images of the probe section, or None."""
-    asked, crops = planned.config.probe, planned.config.crops
-    if asked.data is None:
-        return None
-    train_images, test_images = open_labelled(asked.data, asked.test, asked.max_images)
-    mean, std = per_channel(crops.mean, crops.channels), per_channel(crops.std, crops.channels)
-    transform = EvalTransform(asked.image_px or crops.global_px, mean, std)
-    settings = ProbeSettings(asked.k, asked.batch_size, device, autocast_dtype(planned.plan.precision))
-    return knn_probe(train_images, test_images, transform, settings)
-
-
-def _loop_settings(config: PretrainConfig, plan: PretrainPlan) -> LoopSettings:
-    run = config.run
-    return LoopSettings(
-        total_steps=run.steps,
-        accumulate=plan.micro_batches,
-        clip_norm=config.optim.clip_norm,
-        precision=plan.precision,
-        log_every=run.log_every_steps,
-        checkpoint_every=run.checkpoint_every_steps,
-        keep_checkpoints=run.keep_checkpoints,
-        probe_every=config.probe.every_steps,
-        export_every=run.export_every_steps,
-        max_skipped=run.max_skipped_steps,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from trainer.config.model import HeadSection
+from trainer.config.optimisation import OptimSection, SchedulesSection
 from trainer.config.pretrain import PretrainConfig
+from trainer.config.run import RunSection
 from trainer.methods.dinov2_settings import DinoV2Settings
 from trainer.models.heads import HeadSettings
 from trainer.models.sizes import vit_settings
@@ -61,6 +64,22 @@ def method_settings(config: PretrainConfig) -> DinoV2Settings:
     )
 
 
+class RunRecipe(Protocol):
+    """Sections that schedules are made of; every kind of run has them."""
+
+    @property
+    def schedules(self) -> SchedulesSection:
+        """Lengths and end points."""
+
+    @property
+    def optim(self) -> OptimSection:
+        """Peak learning rate and its scaling."""
+
+    @property
+    def run(self) -> RunSection:
+        """Steps and batch."""
+
+
 @dataclass(frozen=True)
 class FittedSchedules:
     """Schedules that fit the run, and a sentence for each change that this took."""
@@ -69,7 +88,7 @@ class FittedSchedules:
     notes: tuple[str, ...]
 
 
-def schedule_settings(config: PretrainConfig) -> FittedSchedules:
+def schedule_settings(config: RunRecipe) -> FittedSchedules:
     """The schedules of a run.
 
     Lengths written for another run length are scaled in proportion; a warm-up that still does not fit is cut to half

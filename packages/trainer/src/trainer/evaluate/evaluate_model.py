@@ -134,7 +134,7 @@ def report_rows(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The report as a table: header and rows, accuracies in per cent."""
     results: Mapping[str, Any] = report["results"]
     ks = sorted({int(k) for found in results.values() for k in found.get("knn", {})})
-    columns = [(f"k-NN {k} (%)", ("knn", str(k), "top1")) for k in ks]
+    columns: list[tuple[str, tuple[str, ...]]] = [(f"k-NN {k} (%)", ("knn", str(k), "top1")) for k in ks]
     if any("linear" in found for found in results.values()):
         columns.append(("linear (%)", ("linear", "top1")))
     rows = [[name, *(_per_cent(found, path) for _, path in columns)] for name, found in results.items()]

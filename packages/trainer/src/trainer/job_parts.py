@@ -1,0 +1,52 @@
+"""Parts of a training job that every method shares: probe, rhythm of the loop, stream of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from trainer.config.run import ProbeSection, RunSection
+from trainer.data.augment.settings import AugmentationSettings
+from trainer.data.loader import BatchLoader, LoaderSettings, build_loader, per_channel
+from trainer.data.sources.source import ImageSource
+from trainer.engine.device import autocast_dtype
+from trainer.engine.loop import LoopSettings, Probe
+from trainer.evaluate.eval_images import EvalTransform
+from trainer.evaluate.labelled_images import open_labelled
+from trainer.evaluate.probe import ProbeSettings, knn_probe
+
+
+def build_probe(asked: ProbeSection, crops: AugmentationSettings, device: torch.device, precision: str) -> Probe | None:
+    """k-NN on the labelled images of the probe section, or None. Errors: MissingInput, ConfigError (no classes)."""
+    if asked.data is None:
+        return None
+    train_images, test_images = open_labelled(asked.data, asked.test, asked.max_images)
+    mean, std = per_channel(crops.mean, crops.channels), per_channel(crops.std, crops.channels)
+    transform = EvalTransform(asked.image_px or crops.global_px, mean, std)
+    settings = ProbeSettings(asked.k, asked.batch_size, device, autocast_dtype(precision))
+    return knn_probe(train_images, test_images, transform, settings)
+
+
+def loop_settings(
+    run: RunSection, probe: ProbeSection, *, micro_batches: int, clip_norm: float, precision: str
+) -> LoopSettings:
+    """Length and rhythm of the loop, from the run and probe sections and what the plan worked out."""
+    return LoopSettings(
+        total_steps=run.steps,
+        accumulate=micro_batches,
+        clip_norm=clip_norm,
+        precision=precision,
+        log_every=run.log_every_steps,
+        checkpoint_every=run.checkpoint_every_steps,
+        keep_checkpoints=run.keep_checkpoints,
+        probe_every=probe.every_steps,
+        export_every=run.export_every_steps,
+        max_skipped=run.max_skipped_steps,
+    )
+
+
+def stream_from(source: ImageSource, settings: LoaderSettings) -> Callable[[int], BatchLoader]:
+    """Opens the stream of batches from any position on."""
+    return lambda position: build_loader(source, replace(settings, start_position=position))
