@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -34,6 +35,7 @@ FORMAT, VERSION = "winnow.checkpoint", 1
 HEADER_FILE = "checkpoint.json"
 _NAME = re.compile(r"step_(\d{8,})")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TORCH_CANNOT_WRITE = ("inline_container", "PytorchStreamWriter")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def save_checkpoint(
                 config_sha256=config_sha256,
                 fields={**fields, "step": step, "files": sizes},
             )
-    except Exception as error:
+    except (Exception, CheckpointException) as error:  # torch's own derives from BaseException
         if _disk_is_full(error):
             raise UserError(
                 f"the disk is full while writing the checkpoint of step {step} to {folder}: free some space and run "
@@ -134,16 +136,19 @@ def _step_of(path: Path) -> int:
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
-    """True when the error, or one that led to it, says that no space is left."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            return True
-        if "No space left" in str(error) or "File too large" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    """True when the error, or one that led to it, says that no more bytes could be written.
+
+    torch's own writer loses the system's error and says that its file ended too early.
+    """
+    if error is None:
+        return False
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return True
+    if isinstance(error, RuntimeError | CheckpointException) and any(
+        words in str(error) for words in _TORCH_CANNOT_WRITE
+    ):
+        return True
+    return _disk_is_full(error.__cause__) or _disk_is_full(error.__context__)
 
 
 class _Quiet(warnings.catch_warnings):

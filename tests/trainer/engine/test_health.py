@@ -1,0 +1,52 @@
+"""Warnings come when something is wrong for a while, once, and name what to change."""
+
+from __future__ import annotations
+
+import pytest
+
+from trainer.engine.health import HealthWatch
+
+GOOD = {"rank_me": 30.0, "dino_target_entropy": 0.5, "dino_loss_over_ln_k": 0.7}
+
+
+def warnings_over(diagnostics: dict[str, float], steps: range) -> list[str]:
+    watch = HealthWatch(total_steps=1000)
+    return [warning for step in steps for warning in watch.seen(step, diagnostics)]
+
+
+def test_a_healthy_run_is_left_in_peace() -> None:
+    assert warnings_over(GOOD, range(0, 1000, 10)) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"rank_me": 1.1}, "effective rank of 1.10.*lower optim.lr"),
+        ({"dino_target_entropy": 0.999}, "nearly uniform.*schedules.teacher_temp"),
+        ({"dino_target_entropy": 0.0}, "collapse.*raise schedules.teacher_temp"),
+        ({"dino_loss_over_ln_k": 1.0}, "1.000 of ln K.*raise optim.lr"),
+    ],
+)
+def test_a_lasting_symptom_is_told_once_with_advice(bad: dict[str, float], words: str) -> None:
+    found = warnings_over(GOOD | bad, range(0, 1000, 10))
+    assert len(found) == 1
+    with pytest.raises(ValueError, match=words):
+        raise ValueError(found[0])
+
+
+def test_the_start_of_a_run_and_passing_moments_are_not_judged() -> None:
+    bad = GOOD | {"rank_me": 1.0}
+    assert warnings_over(bad, range(0, 100, 10)) == []
+    watch = HealthWatch(total_steps=1000)
+    turns = [watch.seen(500 + i, bad if i % 3 else GOOD) for i in range(30)]
+    assert [warning for found in turns for warning in found] == []
+
+
+def test_a_probe_that_does_not_rise_is_told_in_the_second_half() -> None:
+    watch = HealthWatch(total_steps=1000)
+    at = lambda step, value: watch.probed({"step": step, "probe/knn_accuracy": value})  # noqa: E731
+    assert at(0, 0.30) == []
+    assert at(200, 0.28) == []
+    assert at(600, 0.31) == []
+    assert len(at(800, 0.30)) == 1
+    assert at(1000, 0.29) == []
