@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contracts.errors import UserError
+from curation.build_step import BuildReport, build_into
 from curation.config import CurateConfig
 from curation.dedup.group_report import DedupReport
 from curation.dedup_step import run_dedup
@@ -25,12 +26,40 @@ from curation.embed.embed_catalog import EmbedReport
 from curation.embed.embed_catalog import embed as _embed
 from curation.embed.table import model_name
 from curation.engine import Engine, open_engine
+from curation.explain.explain import Explanation
+from curation.explain.query import QueryReport
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
 from curation.init import NewWorkspace, absolute, init_workspace, named_paths
+from curation.look_up import explain, query_set
+from curation.recipe_step import RecipeReport, run_steps
+from curation.recipes.recipe import read_recipe
+from curation.retrieve_step import RetrieveReport, retrieve_into
 from curation.workspace import Workspace
+from curation.write.verify import VerifyReport, verify
 
-__all__ = ["NewWorkspace", "Workspace", "dedup", "embed", "ingest", "init", "init_from_options", "open_engine"]
+__all__ = [
+    "BuildReport",
+    "Explanation",
+    "NewWorkspace",
+    "QueryReport",
+    "RecipeReport",
+    "RetrieveReport",
+    "VerifyReport",
+    "Workspace",
+    "build",
+    "dedup",
+    "embed",
+    "explain",
+    "ingest",
+    "init",
+    "init_from_options",
+    "open_engine",
+    "query",
+    "retrieve",
+    "run_recipe",
+    "verify",
+]
 
 DEMO_FOLDER = "demo-images"
 
@@ -99,3 +128,36 @@ def embed(workspace: Workspace, config: CurateConfig, engine: Engine, models: Se
 def dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> DedupReport:
     """Find exact and near duplicates and keep one of each group; embeds what is missing. `say` gets progress lines."""
     return run_dedup(workspace, config, engine, say)
+
+
+def retrieve(
+    workspace: Workspace, config: CurateConfig, seeds: Sequence[str], engine: Engine, say: Say = _silent
+) -> RetrieveReport:
+    """Bring from the pool what resembles seed sets (names, paths, NAME=PATH); embeds what is missing."""
+    return retrieve_into(workspace, config, seeds, engine, say)
+
+
+def build(
+    workspace: Workspace,
+    config: CurateConfig,
+    engine: Engine,
+    out: Path | None = None,
+    dry_run: bool = False,
+    say: Say = _silent,
+) -> BuildReport:
+    """Write the dataset folder of the kept images, unless it is there already."""
+    return build_into(workspace, config, engine, say, out, dry_run)
+
+
+def query(
+    workspace: Workspace, config: CurateConfig, image: Path, answers: int = 10, say: Say = _silent
+) -> QueryReport:
+    """Whether an image file, a copy of it, or its like is in the set."""
+    return query_set(workspace, config, image, answers, say)
+
+
+def run_recipe(
+    workspace: Workspace, config: CurateConfig, recipe: Path, engine: Engine, say: Say = _silent
+) -> RecipeReport:
+    """Run the steps of a recipe file; what is done already and has not changed is not done again."""
+    return run_steps(workspace, config, read_recipe(recipe), engine, say)

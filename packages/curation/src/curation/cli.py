@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,9 @@ from curation import api
 from curation.config import CurateConfig
 from curation.dedup.options import dedup_overrides
 from curation.engine import Engine
+from curation.explain.in_words import explanation_lines, query_lines
+from curation.retrieve.options import retrieve_overrides
+from curation.write.dataset_card import composition_lines
 
 app = typer.Typer(
     name="curate",
@@ -205,3 +208,135 @@ def dedup(
     with open_session(workspace, overrides, engine, workers, ray_address) as session:
         report = api.dedup(session.workspace, session.config, session.engine, say)
     show(report.counts() if not as_json else report.as_dict(), "dedup", as_json=as_json, lines=report.lines())
+
+
+@app.command()
+def retrieve(
+    seed: Annotated[list[str] | None, typer.Option("--seed", help="NAME | PATH | NAME=PATH, repeatable.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="auto (by seed size) | sample | cluster | none.")] = None,
+    as_is: Annotated[bool, typer.Option("--as-is", help="The seed's own images join the dataset too.")] = False,
+    per_query: Annotated[int | None, typer.Option("--per-query", help="sample: images per seed image.")] = None,
+    collisions: Annotated[str | None, typer.Option("--collisions", help="sample: keep | replace | drop.")] = None,
+    min_seed_images: Annotated[int | None, typer.Option("--min-seed-images", help="cluster: needed in it.")] = None,
+    per_cluster: Annotated[int | None, typer.Option("--per-cluster", help="cluster: images of each.")] = None,
+    max_per_seed: Annotated[int | None, typer.Option("--max-per-seed", help="cluster: images per seed set.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Embedder (default: scene).")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring from the pool what resembles seed sets; the rest leaves the selection.
+
+    Example: curate retrieve --seed imagenet
+    """
+    options = {
+        "mode": mode,
+        "as_is": as_is,
+        "per_query": per_query,
+        "collisions": collisions,
+        "min_seed_images": min_seed_images,
+        "per_cluster": per_cluster,
+        "max_per_seed": max_per_seed,
+        "model": model,
+    }
+    overrides = [*(settings or []), *retrieve_overrides(options)]
+    with open_session(workspace, overrides, engine, workers, ray_address) as session:
+        report = api.retrieve(session.workspace, session.config, seed or [], session.engine, say)
+    show(report.counts() if not as_json else report.as_dict(), "retrieve", as_json=as_json, lines=report.lines())
+
+
+@app.command()
+def build(
+    out: Annotated[Path | None, typer.Option("--out", help="Dataset folder (default: WORKSPACE/dataset).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the kept images as a WebDataset folder with its composition table.
+
+    Example: curate build --out datasets/birds
+    """
+    with open_session(workspace, settings, engine, workers, ray_address) as session:
+        report = api.build(session.workspace, session.config, session.engine, out, dry_run, say)
+    lines = [*composition_lines(report.parts, report.samples), "next: trainer pretrain"]
+    show(report.as_dict() if as_json else report.counts(), "build", as_json=as_json, lines=lines)
+
+
+@app.command()
+def verify(
+    dataset: Annotated[Path | None, typer.Argument(help="Dataset folder (default: WORKSPACE/dataset).")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every byte of a dataset folder and check every checksum, count and invariant.
+
+    Example: curate verify workspace/dataset
+    """
+    report = api.verify(dataset or api.Workspace(workspace).dataset)
+    show(report.as_dict() if as_json else report.counts(), "verify", as_json=as_json, lines=report.problems)
+    report.require_sound()
+
+
+@app.command()
+def explain(
+    image: Annotated[str, typer.Argument(help="Key, path or uri of an image.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why an image is in or out: its group, its neighbours, the seed that brought it.
+
+    Example: curate explain photos/0007.jpg
+    """
+    found = api.explain(api.Workspace(workspace), image)
+    if as_json:
+        show({"images": [asdict(one) for one in found]}, "explain", as_json=True)
+        return
+    for line in explanation_lines(found):
+        sys.stdout.write(f"{line}\n")
+
+
+@app.command()
+def query(
+    image: Annotated[Path, typer.Argument(help="Any image file.")],
+    answers: Annotated[int, typer.Option("--answers", min=1, max=1000, help="Images shown per model.")] = 10,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether an image, a copy of it, or its like is in the set.
+
+    Example: curate query holiday.jpg
+    """
+    place = api.Workspace(workspace)
+    report = api.query(place, place.config(settings or ()), image, answers, say)
+    if as_json:
+        show(asdict(report), "query", as_json=True)
+        return
+    for line in query_lines(report):
+        sys.stdout.write(f"{line}\n")
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="Recipe: a YAML file with steps.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run all steps of a recipe; what is done and has not changed is not done again.
+
+    Example: curate run pipelines/lvd142m.yaml
+    """
+    with open_session(workspace, settings, engine, workers, ray_address) as session:
+        report = api.run_recipe(session.workspace, session.config, recipe, session.engine, say)
+    show(report.as_dict() if as_json else report.counts(), f"recipe {report.recipe}", as_json=as_json)

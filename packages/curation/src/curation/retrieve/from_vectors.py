@@ -86,10 +86,9 @@ def by_cluster(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfi
     return Brought(rows, pool.keys.take(pa.array(drawn.cut)), counts)
 
 
-def as_is(seeds: Vectors, name: str) -> pa.Table:
+def as_is(keys: pa.Array, name: str) -> pa.Table:
     """The seed set's own images as rows."""
-    count = len(seeds)
-    return retrieval_rows(seeds.keys, name, "as_is", np.ones(count, np.float32), np.zeros(count, np.int64))
+    return retrieval_rows(keys, name, "as_is", np.ones(len(keys), np.float32), np.zeros(len(keys), np.int64))
 
 
 def retrieval_rows(

@@ -8,30 +8,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.config import config_sha256, plain_values
 from contracts.embedding_store import EmbeddingStore
-from contracts.errors import MissingInput, UserError
+from contracts.errors import UserError
 from curation.cluster.config import ClusterConfig
 from curation.cluster.flat import Clustering, cluster_vectors
 from curation.index.plan import IndexPlan, plan_index
 from curation.retrieve.config import RetrieveConfig
 from curation.retrieve.from_vectors import Brought, Vectors, as_is, by_cluster, by_sample
+from curation.retrieve.image_set import ImageSet
 from curation.retrieve.retrieval_files import SeedReport, read_report, write_retrieval
 from curation.retrieve.scaled_limits import mode_for, sample_above_images
-
-
-@dataclass(frozen=True)
-class SeedSet:
-    """An embedded seed set: its name, where it came from, its vectors."""
-
-    name: str
-    source: str
-    store: EmbeddingStore
-    keys: pa.Array
+from curation.retrieve.stored_vectors import identity_of, load_vectors
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class RetrievalPool:
     def plan(self) -> IndexPlan:
         index = self.retrieve.index
         lists, probes = getattr(index, "lists", None), getattr(index, "probes", None)
-        return plan_index(len(self.keys), self.store.dim, index.kind, lists, probes)
+        return plan_index(len(self), self.store.dim, index.kind, lists, probes)
 
     @cached_property
     def clustering(self) -> Clustering:
@@ -61,8 +52,11 @@ class RetrievalPool:
     def identity(self) -> str:
         return identity_of(self.store, self.keys)
 
+    def __len__(self) -> int:
+        return len(self.vectors)
 
-def retrieve_seed(folder: Path, pool: RetrievalPool, seed: SeedSet, say: Callable[[str], None]) -> SeedReport:
+
+def retrieve_seed(folder: Path, pool: RetrievalPool, seed: ImageSet, say: Callable[[str], None]) -> SeedReport:
     """What one seed set brings, written to the retrieval folder unless it is there already."""
     settings, cluster = plain_values(pool.retrieve), plain_values(pool.cluster)
     inputs = _sha256(
@@ -72,12 +66,11 @@ def retrieve_seed(folder: Path, pool: RetrievalPool, seed: SeedSet, say: Callabl
     if done is not None and done.inputs == inputs and done.source == seed.source:
         say(f"{seed.name}: nothing has changed since it was retrieved")
         return done
-    above = sample_above_images(pool.retrieve.sample_above_images, len(pool.keys))
+    above = sample_above_images(pool.retrieve.sample_above_images, len(pool))
     mode = mode_for(pool.retrieve.mode, len(seed.keys), above)
     say(f"{seed.name}: {len(seed.keys):,} images, mode {mode}")
-    seeds = load_vectors(seed.store, seed.keys)
-    brought = _bring(pool, seeds, seed.name, mode)
-    tables = [brought.rows, *([as_is(seeds, seed.name)] if pool.retrieve.as_is else [])]
+    brought = _bring(pool, seed, mode)
+    tables = [brought.rows, *([as_is(seed.keys, seed.name)] if pool.retrieve.as_is else [])]
     rows = pa.concat_tables(tables).unify_dictionaries()
     if rows.num_rows == 0:
         raise UserError(_brought_nothing(pool, seed, mode, brought.counts))
@@ -88,7 +81,7 @@ def retrieve_seed(folder: Path, pool: RetrievalPool, seed: SeedSet, say: Callabl
         model=pool.store.model,
         inputs=inputs,
         seed_images=len(seed.keys),
-        pool_images=len(pool.keys),
+        pool_images=len(pool),
         rows={str(row["values"]): int(row["counts"]) for row in pc.value_counts(_text(rows, "mode")).to_pylist()},
         images=int(pc.count_distinct(rows.column("key")).as_py()),
         settings={"retrieve": settings, "cluster": cluster},
@@ -98,38 +91,17 @@ def retrieve_seed(folder: Path, pool: RetrievalPool, seed: SeedSet, say: Callabl
     return report
 
 
-def _bring(pool: RetrievalPool, seeds: Vectors, name: str, mode: str) -> Brought:
+def _bring(pool: RetrievalPool, seed: ImageSet, mode: str) -> Brought:
+    if mode == "none":
+        if not pool.retrieve.as_is:
+            raise UserError(
+                f"mode none brings nothing for the seed {seed.name}: take its own images with --as-is, or choose a mode"
+            )
+        return Brought(as_is(seed.keys.slice(0, 0), seed.name))
+    seeds = load_vectors(seed.store, seed.keys)
     if mode == "sample":
-        return by_sample(pool.vectors, seeds, name, pool.retrieve, pool.plan)
-    if mode == "cluster":
-        return by_cluster(pool.vectors, seeds, name, pool.retrieve, pool.clustering)
-    if not pool.retrieve.as_is:
-        raise UserError(
-            f"mode none brings nothing for the seed {name}: add --as-is to take its own images, or choose a mode"
-        )
-    empty = seeds.keys.slice(0, 0)
-    return Brought(as_is(Vectors(empty, seeds.vectors[:0]), name))
-
-
-def load_vectors(store: EmbeddingStore, keys: pa.Array) -> Vectors:
-    """Vectors of some keys, in their order. Errors: MissingInput when some are not embedded."""
-    place = pc.index_in(keys, value_set=store.keys)
-    if place.null_count:
-        raise MissingInput(
-            f"{place.null_count:,} of {len(keys):,} images have no vector in {store.folder}: run `curate embed` again"
-        )
-    rows = place.to_numpy().astype(np.int64)
-    vectors = store.all_vectors()
-    whole = len(rows) == len(vectors) and bool((rows == np.arange(len(rows))).all())
-    return Vectors(keys, vectors if whole else vectors[rows], int(store.settings.get("odd_dims", 0)))
-
-
-def identity_of(store: EmbeddingStore, keys: pa.Array) -> str:
-    """Changes when the set of images or the computation of their vectors changes."""
-    digest = hashlib.sha256(f"{store.model} {store.dim} {store.config_sha256} {len(keys)}\n".encode())
-    for start in range(0, len(keys), 1 << 16):
-        digest.update("\n".join(keys.slice(start, 1 << 16).to_pylist()).encode())
-    return digest.hexdigest()
+        return by_sample(pool.vectors, seeds, seed.name, pool.retrieve, pool.plan)
+    return by_cluster(pool.vectors, seeds, seed.name, pool.retrieve, pool.clustering)
 
 
 def _finished(folder: Path, seed: str) -> SeedReport | None:
@@ -140,13 +112,13 @@ def _finished(folder: Path, seed: str) -> SeedReport | None:
         return None
 
 
-def _brought_nothing(pool: RetrievalPool, seed: SeedSet, mode: str, counts: Mapping[str, object]) -> str:
+def _brought_nothing(pool: RetrievalPool, seed: ImageSet, mode: str, counts: Mapping[str, object]) -> str:
     if mode == "cluster":
         return (
             f"the seed {seed.name} has {len(seed.keys)} images and none of the pool's {counts['clusters']} clusters "
             f"holds {pool.retrieve.min_seed_images} of them: use --mode sample, or lower --min-seed-images"
         )
-    return f"the seed {seed.name} ({len(seed.keys)} images) brought nothing from a pool of {len(pool.keys)} images"
+    return f"the seed {seed.name} ({len(seed.keys)} images) brought nothing from a pool of {len(pool)} images"
 
 
 def _text(table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -155,12 +127,3 @@ def _text(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 def _sha256(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def deduplicated_keys(images: pa.Table, groups: pa.Table | None) -> pa.Array:
-    """Keys of the catalogue (a row per readable key) that dedup keeps, sorted."""
-    keys = pc.cast(images.column("key"), pa.string()).combine_chunks()
-    if groups is not None:
-        dropped = groups.filter(pc.invert(groups.column("kept"))).column("key").combine_chunks()
-        keys = keys.filter(pc.invert(pc.is_in(keys, value_set=dropped)))
-    return keys.take(pc.sort_indices(keys))

@@ -6,7 +6,7 @@ are missing; a rerun of a finished plan does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from contracts.dataset_folder import (
     write_dataset_index,
 )
 from contracts.errors import UserError
-from contracts.publish import publish_text, sha256_file
+from contracts.publish import publish_text, remove_drafts, sha256_file
 from contracts.tables import MANIFEST, write_table
 from curation.engine import Engine
 from curation.write.config import WriteConfig
@@ -50,19 +50,11 @@ def is_built(out: Path, plan: BuildPlan) -> bool:
         return False
 
 
-def build_dataset(
-    out: Path, plan: BuildPlan, card: CardSettings, settings: WriteConfig, engine: Engine, done: Callable[[int], None]
-) -> None:
-    """Write the dataset folder of a plan. `done` gets the number of samples of each shard that is finished.
-
-    The folder that had the name before stays whole until the new one is.
-    """
+def build_dataset(out: Path, plan: BuildPlan, card: CardSettings, settings: WriteConfig, engine: Engine) -> None:
+    """Write the dataset folder of a plan; the folder that had the name before stays whole until the new one is."""
     folder = staging_folder(out, plan.plan_id)
     tasks = [ShardTask(folder / shard_name(n), samples, settings.record_uri) for n, samples in enumerate(plan.shards)]
-    entries: dict[int, ShardEntry] = {}
-    for number, entry in engine.map_parts(make_shard_worker, tasks, label="build"):
-        entries[number] = entry
-        done(entry.nsamples)
+    entries: dict[int, ShardEntry] = dict(engine.map_parts(make_shard_worker, tasks, label="build"))
     shards = [entries[number] for number in range(len(tasks))]
     write_table(folder / MANIFEST_FILE, manifest_table(plan.shards), MANIFEST)
     write_dataset_index(folder, shards)
@@ -77,5 +69,6 @@ def build_dataset(
         config_sha256=config_sha256(settings),
         inputs={"plan": plan.plan_id},
     )
+    remove_drafts(folder)  # of workers that were lost on the way
     write_dataset_header(folder, header)
     take_place(folder, out)

@@ -88,6 +88,23 @@ def composition_table(parts: Sequence[Part], samples: int) -> list[str]:
     return _table(("seed set", "mode", "seed images", "retrieved", "images", "share"), rows)
 
 
+def composition_lines(parts: Sequence[Part], samples: int) -> list[str]:
+    """The composition for a terminal: a line per part, columns aligned."""
+    rows = [
+        (
+            part.seed or "(the deduplicated pool)",
+            part.mode or part.origin,
+            f"{part.images:,}",
+            f"{100 * part.images / max(samples, 1):.1f} %",
+        )
+        for part in parts
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
+    return [
+        f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}" for row in rows
+    ]
+
+
 def _front_matter(samples: int) -> list[str]:
     size = next((name for limit, name in (*_SIZES, *_LARGER) if samples < limit), "n>1B")
     return [

@@ -40,14 +40,14 @@ def sample_json(sample: Mapping[str, Any], *, with_uri: bool) -> bytes:
 def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *, with_uri: bool) -> None:
     """Write samples (row of the plan, image bytes) to a tar file.
 
-    Errors: BrokenArtifact when an image is no longer the one that was catalogued.
+    Errors: BrokenArtifact when an image is gone or no longer the one that was catalogued.
     """
     with path.open("wb") as handle, tarfile.open(fileobj=handle, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample, data in samples:
             if key_of_bytes(data) != sample["key"]:
+                what = "has changed since it was catalogued" if data else "is no longer there"
                 raise BrokenArtifact(
-                    f"{sample['uri']} has changed since it was catalogued: run `curate ingest` and the steps after it "
-                    "again"
+                    f"{sample['uri']} {what}: put it back, or catalogue the pool again (curate ingest)"
                 )
             _add(tar, f"{sample['key']}.{ending_of(sample['format'])}", data)
             _add(tar, f"{sample['key']}.json", sample_json(sample, with_uri=with_uri))

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.dataset_folder import ShardEntry
-from contracts.errors import BrokenArtifact
 from contracts.publish import draft, sha256_file
 from curation.sources.read_bytes import read_bytes
 from curation.write.shard_tar import write_tar
@@ -51,15 +50,12 @@ def _samples_with_bytes(samples: pa.Table) -> Iterator[tuple[dict[str, Any], byt
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + BLOCK_BYTES, side="right")))
         rows = samples.slice(start, stop - start).to_pylist()
-        yield from zip(rows, _read(rows), strict=True)
+        yield from zip(rows, _read_by_place([row["uri"] for row in rows]), strict=True)
         start = stop
 
 
-def _read(rows: list[dict[str, Any]]) -> Iterator[bytes]:
-    try:
-        yield from read_bytes([row["uri"] for row in rows])
-    except (FileNotFoundError, KeyError) as error:
-        raise BrokenArtifact(
-            f"an image that was catalogued is no longer there ({error}): run `curate ingest` and the steps after it "
-            "again"
-        ) from None
+def _read_by_place(uris: list[str]) -> list[bytes]:
+    """Bytes in the order of the uris, read in the order in which they lie in their archives and tables."""
+    order = sorted(range(len(uris)), key=lambda place: uris[place])
+    found: dict[int, bytes] = dict(zip(order, read_bytes(uris[place] for place in order), strict=True))
+    return [found[place] for place in range(len(uris))]

@@ -1,0 +1,81 @@
+"""Why an image is in or out: everything that the steps wrote about one key, read with filters, never a whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WorkspaceFiles:
+    """The tables to read; those that are not there have nothing to say."""
+
+    catalog: Path
+    sets: Path
+    selection: Path
+    groups: Path
+    pairs: Path
+    retrieval: Path
+    manifest: Path
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All rows about one key.
+
+    `occurrences`: rows of the catalogues, the pool's and those of image sets. `decision`: its row of the selection.
+    `group`: rows of its group of duplicates. `neighbors`: (key, cosine, kept, reason) of the images paired with it,
+    nearest first. `retrieved`: rows of the retrieval tables. `sample`: its row of the manifest, if it has one.
+    """
+
+    key: str
+    occurrences: list[Row]
+    decision: Row | None
+    group: list[Row] = field(default_factory=list)
+    neighbors: list[Row] = field(default_factory=list)
+    retrieved: list[Row] = field(default_factory=list)
+    sample: Row | None = None
+
+
+def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explanation:
+    """Gather what is known of a key; `occurrences` is empty when the catalogue does not know it."""
+    catalogs = [*sorted(files.catalog.glob("part-*.parquet")), *sorted(files.sets.glob("*/catalog/part-*.parquet"))]
+    mine = _one(rows_where(files.groups, "key", [key]))
+    group = rows_where(files.groups, "group_id", [mine["group_id"]]) if mine else []
+    pairs = rows_where(files.pairs, "key_a", [key]) + rows_where(files.pairs, "key_b", [key])
+    near = [(row["key_b"] if row["key_a"] == key else row["key_a"], row["cosine"]) for row in pairs]
+    near = sorted(near, key=lambda item: (-item[1], item[0]))[:neighbors]
+    decisions = {row["key"]: row for row in rows_where(files.selection, "key", [key, *(other for other, _ in near)])}
+    retrieval = sorted(files.retrieval.glob("*.parquet")) if files.retrieval.is_dir() else []
+    return Explanation(
+        key=key,
+        occurrences=[row for part in catalogs for row in rows_where(part, "key", [key])],
+        decision=decisions.get(key),
+        group=group,
+        neighbors=[{"key": other, "cosine": cosine, **_fate(decisions.get(other))} for other, cosine in near],
+        retrieved=[row for table in retrieval for row in rows_where(table, "key", [key])],
+        sample=_one(rows_where(files.manifest, "key", [key])),
+    )
+
+
+def rows_where(file: Path, column: str, values: Sequence[str]) -> list[Row]:
+    """Rows of a Parquet table whose column has one of the values; none when the file is not there."""
+    if not file.is_file() or not values:
+        return []
+    rows: list[Row] = pq.read_table(file, filters=[(column, "in", pa.array(values, pa.string()))]).to_pylist()
+    return rows
+
+
+def _fate(decision: Row | None) -> Row:
+    return {"kept": decision["kept"], "reason": decision["reason"]} if decision else {"kept": None, "reason": None}
+
+
+def _one(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None

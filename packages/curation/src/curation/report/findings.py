@@ -1,0 +1,122 @@
+"""What a report shows, picked from the tables of a workspace: counts, groups, pairs, examples. No pixels here.
+
+Dimensions: N images, P pairs, G groups.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Files of one reason code: how many, and some of them (uri, detail)."""
+
+    code: str
+    count: int
+    examples: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of duplicates, the kept image first, at most so many keys as are shown."""
+
+    group_id: str
+    size: int
+    keys: list[str]
+    kept: str | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images and their cosine."""
+
+    key_a: str
+    key_b: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Query:
+    """A seed image, or a cluster (`query_key` None), and what it brought, nearest first."""
+
+    title: str
+    query_key: str | None
+    brought: list[tuple[str, float]]
+
+
+def quarantined(catalog: pa.Table, examples: int = 4) -> list[Quarantined]:
+    """By reason code, the most frequent first. `catalog`: columns uri, status, error."""
+    bad = catalog.filter(pc.not_equal(pc.cast(catalog.column("status"), pa.string()), "ok"))
+    by_code: dict[str, list[tuple[str, str]]] = {}
+    for uri, error in zip(bad.column("uri").to_pylist(), bad.column("error").to_pylist(), strict=True):
+        code, _, detail = (error or "unknown").partition(":")
+        by_code.setdefault(code, []).append((uri, detail.strip()))
+    found = [Quarantined(code, len(rows), sorted(rows)[:examples]) for code, rows in by_code.items()]
+    return sorted(found, key=lambda row: (-row.count, row.code))
+
+
+def group_sizes(groups: pa.Table) -> list[tuple[int, int]]:
+    """(group size, number of groups of it), ascending."""
+    firsts = Counter(
+        dict(zip(groups.column("group_id").to_pylist(), groups.column("group_size").to_pylist(), strict=True))
+    )
+    return sorted(Counter(size for size in firsts.values() if size > 1).items())
+
+
+def largest_groups(groups: pa.Table, count: int, members: int) -> list[Group]:
+    """The largest groups, ties by id."""
+    ids, sizes = groups.column("group_id").to_pylist(), groups.column("group_size").to_pylist()
+    chosen = sorted({(-size, group_id) for size, group_id in zip(sizes, ids, strict=True) if size > 1})[:count]
+    found = []
+    for size, group_id in chosen:
+        rows = groups.filter(pc.equal(groups.column("group_id"), group_id)).to_pylist()
+        rows.sort(key=lambda row: (not row["kept"], row["key"]))
+        kept = next((row["key"] for row in rows if row["kept"]), None)
+        found.append(Group(group_id, -size, [row["key"] for row in rows[:members]], kept))
+    return found
+
+
+def pairs_around(pairs: pa.Table, threshold: float, count: int) -> tuple[list[Pair], list[Pair]]:
+    """(just below, just above) the threshold: where a decision could as well have gone the other way."""
+    cosine = pairs.column("cosine").to_numpy()
+    below, above = np.flatnonzero(cosine <= threshold), np.flatnonzero(cosine > threshold)
+    nearest_below = below[np.lexsort((below, -cosine[below]))][:count]
+    nearest_above = above[np.lexsort((above, cosine[above]))][:count]
+    return _pairs(pairs, nearest_below), _pairs(pairs, nearest_above)
+
+
+def _pairs(pairs: pa.Table, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[Pair]:
+    return [Pair(r["key_a"], r["key_b"], float(r["cosine"])) for r in pairs.take(pa.array(rows)).to_pylist()]
+
+
+def retrieval_examples(rows: pa.Table, queries: int, images: int) -> list[Query]:
+    """Some queries, or clusters, of a retrieval, spread evenly from the nearest to the farthest first image."""
+    by_query: dict[tuple[str | None, int | None], list[tuple[str, float]]] = {}
+    kept = rows.filter(pc.not_equal(pc.cast(rows.column("mode"), pa.string()), "as_is"))
+    for row in kept.sort_by([("cosine", "descending"), ("key", "ascending")]).to_pylist():
+        by_query.setdefault((row["query_key"], row["cluster_id"]), []).append((row["key"], float(row["cosine"])))
+    names = list(by_query)
+    chosen = (
+        [names[place] for place in np.unique(np.linspace(0, len(names) - 1, queries).round().astype(int))]
+        if names
+        else []
+    )
+    return [
+        Query(f"seed image {query}" if query else f"cluster {cluster}", query, by_query[query, cluster][:images])
+        for query, cluster in chosen
+    ]
+
+
+def all_keys(groups: Sequence[Group], pairs: Sequence[Pair], queries: Sequence[Query]) -> list[str]:
+    """Keys of pool images that the galleries show, each once, in order."""
+    keys = [key for group in groups for key in group.keys]
+    keys += [key for pair in pairs for key in (pair.key_a, pair.key_b)]
+    keys += [key for query in queries for key, _ in query.brought]
+    return list(dict.fromkeys(keys))
