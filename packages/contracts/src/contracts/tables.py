@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.errors import BrokenArtifact, MissingInput
@@ -132,7 +133,7 @@ def write_table(path: Path | str, table: pa.Table, spec: TableSpec) -> None:
     """Check, sort and publish a table as Parquet (zstd) with its format and version in the file's metadata."""
     whole = conform(table, spec).combine_chunks()
     by = [(name, "ascending") for name in spec.sort_by]
-    whole = whole.take(pa.compute.sort_indices(_plain(whole.select(list(spec.sort_by))), sort_keys=by))
+    whole = whole.take(pc.sort_indices(_plain(whole.select(list(spec.sort_by))), sort_keys=by))
     metadata = {_FORMAT: spec.name.encode(), _VERSION: str(spec.version).encode(), _MADE_BY: MADE_BY.encode()}
     whole = _plain(whole).replace_schema_metadata(metadata)
     with draft(path) as rough:

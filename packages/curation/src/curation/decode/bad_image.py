@@ -14,6 +14,12 @@ REASONS = {
 }
 
 
+def code_of(message: str) -> str:
+    """`truncated` or `corrupt`, from the words of a decoder."""
+    text = message.lower()
+    return "truncated" if "truncated" in text or "premature end" in text else "corrupt"
+
+
 class BadImage(Exception):
     """An image that goes to quarantine. `code` is a key of REASONS."""
 

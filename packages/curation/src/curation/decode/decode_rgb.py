@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from curation.decode.bad_image import BadImage
+from curation.decode.bad_image import BadImage, code_of
 from curation.decode.limits import DecodeLimits
 from curation.decode.probe import ImageProbe, open_lazily, probe_image
 
@@ -52,20 +52,21 @@ def _decode_jpeg(data: bytes, probe: ImageProbe, max_side_px: int | None) -> Pix
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True, **wanted)
     except ValueError as error:
-        text = str(error)
-        code = "truncated" if "premature end" in text.lower() else "corrupt"
-        if not _is_serious(text):
+        if not _is_serious(str(error)):
             return _decode_with_pillow(data, orient=False)
-        raise BadImage(code, text) from None
+        raise BadImage(code_of(str(error)), str(error)) from None
     return pixels
 
 
-# Warnings of libjpeg about what surrounds the picture (metadata, stray bytes before a marker), not about its pixels.
+# Warnings of libjpeg about what surrounds the picture (metadata, stray bytes between segments), not about its pixels.
 _HARMLESS = ("extraneous bytes before marker", "unknown adobe color transform", "invalid icc", "corrupt jfif")
+# Bytes left over at the end of the picture: its entropy-coded data was damaged and decoding lost its place.
+_LEFT_OVER = "before marker 0xd9"
 
 
 def _is_serious(message: str) -> bool:
-    return not any(text in message.lower() for text in _HARMLESS)
+    text = message.lower()
+    return _LEFT_OVER in text or not any(harmless in text for harmless in _HARMLESS)
 
 
 def _stored_size(probe: ImageProbe) -> tuple[int, int]:
@@ -99,8 +100,7 @@ def _decode_with_pillow(data: bytes, orient: bool = True) -> Pixels:
     except MemoryError:
         raise BadImage("too_large", "does not fit in memory") from None
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged data
-        text = f"{type(error).__name__}: {error}"
-        raise BadImage("truncated" if "truncated" in text.lower() else "corrupt", text) from None
+        raise BadImage(code_of(str(error)), f"{type(error).__name__}: {error}") from None
 
 
 def _upright(image: Any) -> Any:

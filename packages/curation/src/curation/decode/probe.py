@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from curation.decode.bad_image import BadImage
+from curation.decode.bad_image import BadImage, code_of
 from curation.decode.limits import DecodeLimits
 
 ORIENTATION_TAG = 0x0112
@@ -41,7 +41,7 @@ def open_lazily(data: bytes) -> Any:
     except UnidentifiedImageError:
         raise BadImage("not_an_image", f"begins with {data[:12]!r}") from None
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, OverflowError) as error:
-        raise BadImage("corrupt", f"{type(error).__name__}: {error}") from None
+        raise BadImage(code_of(str(error)), f"{type(error).__name__}: {error}") from None
 
 
 def probe_image(data: bytes, limits: DecodeLimits) -> ImageProbe:

@@ -17,13 +17,12 @@ from curation.progress import PartProgress
 
 TRIES_PER_PART = 4
 OBJECT_STORE_BYTES = 256 * 1024**2  # parts and results are small: images are read where they are needed
-_QUIET = {
+_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "1",
+    # Idle OpenMP threads sleep; Ray itself gives an actor as many threads as it has CPUs.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
-# One actor is one worker: its libraries must not start a thread per core each.
-_ACTOR_ENV = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class RayEngine:
@@ -42,7 +41,7 @@ class RayEngine:
         """Errors: UserError when the cluster does not answer."""
         if self._ray is not None:
             return
-        for name, value in _QUIET.items():
+        for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
 
@@ -124,7 +123,7 @@ class _ActorPool:
     def __init__(self, ray: Any, make_worker: Callable[[], Any], cpus: float, gpus: float) -> None:
         self._ray = ray
         self._make_worker = make_worker
-        self._actor_class = ray.remote(num_cpus=cpus, num_gpus=gpus, runtime_env={"env_vars": _ACTOR_ENV})(_Worker)
+        self._actor_class = ray.remote(num_cpus=cpus, num_gpus=gpus)(_Worker)
         self._actors: list[Any] = []
 
     def new_actor(self) -> Any:

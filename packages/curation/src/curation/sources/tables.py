@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.errors import BrokenArtifact, UserError
@@ -78,7 +79,7 @@ def _cells(table: pa.Table) -> pa.Array:
         array = array.chunk(0)
     if pa.types.is_struct(array.type):
         # Rows whose struct is null have no bytes either.
-        array = pa.compute.struct_field(array, "bytes")
+        array = pc.struct_field(array, "bytes")
     return array
 
 

@@ -1,0 +1,87 @@
+"""Both engines run every part once, in any order; on Ray a lost worker costs one part and errors keep their kind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import ConfigError, UserError
+from curation.engine import Engine, open_engine
+
+
+def make_squarer(offset: int) -> Callable[[int], int]:
+    def work(part: int) -> int:
+        return part * part + offset
+
+    return work
+
+
+def make_mortal(folder: str) -> Callable[[int], int]:
+    """A worker that is killed the first time it meets part 3."""
+
+    def work(part: int) -> int:
+        mark = Path(folder) / "died"
+        if part == 3 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return part
+
+    return work
+
+
+def make_doomed() -> Callable[[int], int]:
+    def work(part: int) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return part
+
+    return work
+
+
+def make_failing(kind: str) -> Callable[[int], int]:
+    def work(part: int) -> int:
+        if kind == "user":
+            raise UserError(f"part {part} is bad")
+        raise RuntimeError("our bug")
+
+    return work
+
+
+def squares(engine: Engine) -> dict[int, int]:
+    return dict(engine.map_parts(partial(make_squarer, 1), list(range(20)), label="squares"))
+
+
+def test_local_and_ray_give_the_same(ray_engine: Engine) -> None:
+    wanted = {i: i * i + 1 for i in range(20)}
+    with open_engine("local") as local:
+        assert squares(local) == wanted
+        assert list(local.map_parts(partial(make_squarer, 0), [], label="none")) == []
+    assert squares(ray_engine) == wanted
+    assert list(ray_engine.map_parts(partial(make_squarer, 0), [], label="none")) == []
+
+
+def test_a_lost_worker_costs_one_part(ray_engine: Engine, tmp_path: Path) -> None:
+    results = dict(ray_engine.map_parts(partial(make_mortal, str(tmp_path)), list(range(8)), label="mortal"))
+    assert results == {i: i for i in range(8)}
+    assert (tmp_path / "died").exists()
+
+
+def test_a_part_that_always_kills_its_worker_is_given_up(ray_engine: Engine) -> None:
+    with pytest.raises(UserError, match="died 4 times"):
+        list(ray_engine.map_parts(make_doomed, [0], label="doomed"))
+
+
+def test_errors_keep_their_kind(ray_engine: Engine) -> None:
+    with pytest.raises(UserError, match="part 5 is bad"):
+        list(ray_engine.map_parts(partial(make_failing, "user"), [5], label="failing"))
+    with pytest.raises(Exception, match="our bug"):
+        list(ray_engine.map_parts(partial(make_failing, "bug"), [5], label="failing"))
+
+
+def test_an_unknown_engine_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'local'"), open_engine("locale"):
+        pass
