@@ -44,7 +44,8 @@ def test_limits_per_cluster_and_per_seed() -> None:
     capped = draw_from_clusters(pool(), seeds, 4, ClusterLimits(6, 7), "random", 0)
     assert len(capped.row) == 7
     assert capped.before_cap == 12
-    assert set(capped.row) <= set(drawn.row)
+    assert set(capped.row) | set(capped.cut) == set(drawn.row)
+    assert not set(capped.row) & set(capped.cut)
 
 
 def test_nearest_takes_the_highest_cosines() -> None:

@@ -178,6 +178,8 @@ def verify_dataset(path: Path | str) -> list[str]:
     """
     dataset = read_dataset(path)
     problems: list[str] = []
+    if not (dataset.path / MANIFEST_FILE).is_file():
+        raise BrokenArtifact(f"{dataset.path} lacks {MANIFEST_FILE}: copy it back or run `curate build` again")
     if sha256_file(dataset.path / MANIFEST_FILE) != dataset.header.manifest_sha256:
         problems.append(f"{MANIFEST_FILE} does not have the sha256 that {HEADER} says")
     if read_json(dataset.path / SIZES) != {shard.url: shard.nsamples for shard in dataset.shards}:

@@ -340,3 +340,7 @@ def run(
     with open_session(workspace, settings, engine, workers, ray_address) as session:
         report = api.run_recipe(session.workspace, session.config, recipe, session.engine, say)
     show(report.as_dict() if as_json else report.counts(), f"recipe {report.recipe}", as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,4 +13,6 @@ class WriteConfig(StrictModel):
     shard_samples: int = Field(10_000, ge=1, description="samples per shard, at most")
     shard_bytes: int = Field(1_000_000_000, ge=1, description="image bytes per shard, about at most")
     shuffle_seed: int = Field(0, ge=0, description="seed of the order of the samples")
-    record_uri: bool = Field(True, description="each sample's JSON says where its image was found")
+    record_uri: bool = Field(
+        True, description="each sample's JSON says where its image was found; off: paths stay out of the dataset"
+    )

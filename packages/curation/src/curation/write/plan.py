@@ -46,6 +46,8 @@ def plan_build(
             "no image is kept, so there is no dataset to write: look at `curate explain` for one of them, or lower "
             "what the steps ask for"
         )
+    if not settings.record_uri:
+        samples = _without_places(samples)
     image_bytes = int(pc.sum(samples.column("byte_count")).as_py())
     count = shard_count(samples.num_rows, image_bytes, settings.shard_samples, settings.shard_bytes)
     parts = composition(samples, seeds)
@@ -60,6 +62,15 @@ def plan_build(
         image_bytes=image_bytes,
         plan_id=_content_sha256(samples, told),
     )
+
+
+def _without_places(samples: pa.Table) -> pa.Table:
+    """Sources by their last name alone: /data/photos -> photos."""
+    names = {
+        name: name.rstrip("/").rpartition("/")[2] or name for name in pc.unique(samples.column("source")).to_pylist()
+    }
+    column = pa.array([names[name] for name in samples.column("source").to_pylist()], pa.string())
+    return samples.set_column(samples.schema.get_field_index("source"), "source", column)
 
 
 def _content_sha256(table: pa.Table, beginning: str) -> str:
