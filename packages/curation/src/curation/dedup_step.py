@@ -1,4 +1,4 @@
-"""The dedup command over a workspace: embed what is missing, prepare the reference sets, decide, renew the selection."""
+"""`curate dedup`: embed what is missing, prepare the reference sets, decide, renew the selection."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def _references(workspace: Workspace, config: CurateConfig, engine: Engine, say:
         working_folder=Path.cwd(),
         configured={**config.seeds, **config.references},
         sources=config.sources,
+        hub=config.retrieve.hub,
     )
     stores = {}
     for text in config.dedup.against:
