@@ -1,16 +1,16 @@
-"""The trainer's public functions: one per command, with plain arguments and plain results."""
+"""The trainer's public functions: one per command, with plain arguments and plain results.
+
+PyTorch is loaded by the function that needs it, so that `trainer --help` answers at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from trainer.config.presets import load_pretrain_config
-from trainer.dataset_at_hand import ensure_dataset
-from trainer.pretrain import PlannedRun, plan_run, run_pretraining
+if TYPE_CHECKING:
+    from trainer.pretrain import PlannedRun
 
 
 def plan(
@@ -28,6 +28,10 @@ def plan(
     data, steps: short for the overrides data.path=... and run.steps=...
     Errors: UserError in one sentence.
     """
+    from trainer.config.presets import load_pretrain_config
+    from trainer.dataset_at_hand import ensure_dataset
+    from trainer.pretrain import plan_run
+
     name = config or default_preset()
     short = [f"data.path={_quoted(data)}"] if data is not None else []
     short += [f"run.steps={steps}"] if steps is not None else []
@@ -51,6 +55,8 @@ def pretrain(
     resume: None goes on when the folder holds the same run; True insists on one; False refuses one.
     Errors: UserError in one sentence.
     """
+    from trainer.pretrain import run_pretraining
+
     planned = plan(config, data=data, out=out, steps=steps, overrides=overrides, say=say)
     for note in planned.plan.notes:
         say(f"note: {note}")
@@ -59,6 +65,8 @@ def pretrain(
 
 def default_preset() -> str:
     """`small` with a GPU, `cpu` without one."""
+    import torch
+
     return "small" if torch.cuda.is_available() else "cpu"
 
 

@@ -50,7 +50,8 @@ def pretrain(
     Example: trainer pretrain --data photos/ --config cpu --steps 500 --set optim.lr=5e-4
     """
     if dry_run:
-        _show_plan(api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say), as_json)
+        planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say)
+        show_plan(planned.out, planned.plan.values(), as_json)
         return
     report = api.pretrain(config, data=data, out=out, steps=steps, overrides=settings or (), resume=resume, say=_say)
     if as_json:
@@ -73,7 +74,8 @@ def plan(
 
     Example: trainer plan --config vitl14 --data photos/
     """
-    _show_plan(api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say), as_json)
+    planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say)
+    show_plan(planned.out, planned.plan.values(), as_json)
 
 
 def print_json(report: Any) -> None:
@@ -82,11 +84,21 @@ def print_json(report: Any) -> None:
 
 
 def print_table(title: str, rows: dict[str, Any]) -> None:
-    """Names and values as a table on stdout."""
+    """Names and values as a table on stdout; what is nested gets a line for each of its values."""
     table = Table(title=title, show_header=False)
     for name, value in rows.items():
-        table.add_row(name, str(value))
+        table.add_row(name, _shown(value))
     Console().print(table, markup=False)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name.replace('_', ' ')}: {_shown(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return "\n".join(_shown(inner) for inner in value) or "none"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str("none" if value is None else value)
 
 
 def run(application: typer.Typer, arguments: list[str] | None = None) -> int:
@@ -109,17 +121,12 @@ def main() -> None:
     raise SystemExit(run(app))
 
 
-def _show_plan(planned: Any, as_json: bool) -> None:
-    values = planned.plan.values()
+def show_plan(out: Path, values: dict[str, Any], as_json: bool) -> None:
+    """A plan as JSON or as a table."""
     if as_json:
-        print_json({"out": str(planned.out), **values})
-        return
-    rows: dict[str, Any] = {"out": planned.out}
-    for name, value in values.items():
-        inner = isinstance(value, dict)
-        rows[name.replace("_", " ")] = ", ".join(f"{k} {v}" for k, v in value.items()) if inner else value
-    rows["notes"] = "; ".join(values["notes"]) or "none"
-    print_table("what will run", rows)
+        print_json({"out": str(out), **values})
+    else:
+        print_table("what will run", {"out": out, **{name.replace("_", " "): value for name, value in values.items()}})
 
 
 def _sentence(report: dict[str, Any]) -> str:
