@@ -63,6 +63,8 @@ def run_steps(workspace: Workspace, config: CurateConfig, recipe: Recipe, engine
 
     Errors: ConfigError names the step and the setting; those of the steps.
     """
+    if recipe.description:
+        say(f"{recipe.name}: {recipe.description}")
     settled = [settle(config, step, f"{recipe.name}, step {n} ({step.step})") for n, step in enumerate(recipe.steps, 1)]
     reports = []
     for number, (step, own) in enumerate(zip(recipe.steps, settled, strict=True), 1):
@@ -77,7 +79,10 @@ def settle(config: CurateConfig, step: Step, where: str) -> CurateConfig:
     """The settings of the workspace with those of one step over their section."""
     name = {"build": "write"}.get(step.step, step.step)
     section: StrictModel = getattr(config, name)
-    return config.model_copy(update={name: with_settings(section, step.settings, where)})
+    update = {name: with_settings(section, step.settings, where)}
+    if isinstance(step, RetrieveStep):
+        update["cluster"] = with_settings(config.cluster, step.cluster, f"{where}, cluster")
+    return config.model_copy(update=update)
 
 
 def _run(workspace: Workspace, config: CurateConfig, step: Step, engine: Engine, say: Say) -> Values:

@@ -58,6 +58,7 @@ class RetrieveStep(StrictModel):
     step: Literal["retrieve"] = Field(description="retrieve by seed sets")
     seeds: tuple[str, ...] = Field(min_length=1, description="seed sets, by name, path or NAME=PATH")
     settings: Values = Field(default_factory=dict, description="over the retrieve section of curate.yaml")
+    cluster: Values = Field(default_factory=dict, description="cluster mode: over the cluster section of curate.yaml")
 
 
 class BuildStep(StrictModel):
