@@ -1,0 +1,87 @@
+"""The public functions of distill: one per command, with plain arguments and plain results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distill.distillation import PlannedDistillation, plan_distillation, run_distillation
+from distill.read_config import complete_config, read_values
+from distill.teachers.newest_run import newest_teacher
+from trainer.dataset_at_hand import ensure_dataset
+from trainer.export.model_folder import load_model
+from trainer.pretrain import DEFAULT_RUNS
+
+Say = Callable[[str], None]
+
+
+def plan(
+    students: Sequence[str] = (),
+    *,
+    teacher: str | None = None,
+    data: str | None = None,
+    config: str | None = None,
+    out: Path | None = None,
+    steps: int | None = None,
+    overrides: Sequence[str] = (),
+    say: Say = lambda _: None,
+) -> PlannedDistillation:
+    """Work out a distillation run without starting it.
+
+    students: architectures such as vits14. teacher: run, model folder, Hugging Face folder or hub id; None takes the
+    newest pretrained run under ./runs. config: preset or YAML file; None takes `small` with a GPU and `cpu` without.
+    data, steps: short for the overrides data.path=... and run.steps=...
+    Errors: UserError in one sentence.
+    """
+    name = config or default_preset()
+    values = read_values(name, overrides)
+    asked: dict[str, dict[str, Any]] = {
+        "students": {"archs": list(students)} if students else {},
+        "teacher": {"model": teacher} if teacher is not None else {},
+        "data": {"path": data} if data is not None else {},
+        "run": {"steps": steps} if steps is not None else {},
+    }
+    for section, fields in asked.items():
+        if fields:
+            values[section] = {**(values.get(section) or {}), **fields}
+    section = values.setdefault("teacher", {})
+    if not section.get("model"):
+        section["model"] = str(newest_teacher(DEFAULT_RUNS))
+        say(f"teacher: {section['model']}, the newest pretrained run")
+    model = load_model(section["model"])
+    settings = complete_config(values, model, where=f"{name} with the options of the command")
+    ensure_dataset(Path(settings.data.path), say)
+    return plan_distillation(settings, model, out)
+
+
+def run(
+    students: Sequence[str] = (),
+    *,
+    teacher: str | None = None,
+    data: str | None = None,
+    config: str | None = None,
+    out: Path | None = None,
+    steps: int | None = None,
+    overrides: Sequence[str] = (),
+    resume: bool | None = None,
+    say: Say = lambda _: None,
+) -> dict[str, Any]:
+    """Distil students from a teacher, or go on with a run that was interrupted; returns the run's report.
+
+    resume: None goes on when the folder holds the same run; True insists on one; False refuses one.
+    Errors: UserError in one sentence.
+    """
+    planned = plan(
+        students, teacher=teacher, data=data, config=config, out=out, steps=steps, overrides=overrides, say=say
+    )
+    for note in planned.plan.notes:
+        say(f"note: {note}")
+    return run_distillation(planned, resume=resume)
+
+
+def default_preset() -> str:
+    """`small` with a GPU, `cpu` without one."""
+    return "small" if torch.cuda.is_available() else "cpu"

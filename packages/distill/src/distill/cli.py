@@ -1,0 +1,136 @@
+"""The `distill` command: parses, calls api, prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from distill import api
+from trainer.cli import print_json, print_table
+from trainer.cli import run as run_application
+
+app = typer.Typer(
+    name="distill",
+    help="Small ViTs from a frozen teacher. Example: distill run --student vits14 --teacher runs/my-run",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Student = Annotated[
+    list[str] | None, typer.Option("--student", help="Architecture of a student, such as vits14; repeatable.")
+]
+TeacherOption = Annotated[
+    str | None,
+    typer.Option("--teacher", help="Run, model folder, Hugging Face folder or hub id [default: newest run in ./runs]."),
+]
+Data = Annotated[str | None, typer.Option("--data", help="Dataset folder, tars, parquet, image folder or file list.")]
+Config = Annotated[str | None, typer.Option("--config", help="Preset (cpu, small, paper) or YAML file.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/distill-<students>-<hash>].")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
+
+
+@app.callback()
+def commands() -> None:
+    """Small ViTs from a frozen teacher. Example: distill run --student vits14 --teacher runs/my-run"""
+
+
+@app.command()
+def run(
+    student: Student = None,
+    teacher: TeacherOption = None,
+    data: Data = None,
+    config: Config = None,
+    out: Out = None,
+    steps: Steps = None,
+    settings: Set = None,
+    ibot_tokens: Annotated[
+        str | None, typer.Option("--ibot-tokens", help="Patches of the patch loss: all, or subset as in DINOv3.")
+    ] = None,
+    local_crops: Annotated[
+        int | None, typer.Option("--local-crops", help="Local crops per image; 0: global crops only.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", help="auto: go on where the run stands; yes: insist on that; no: insist on a new run."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Distil one or several students from a teacher; the same command again goes on where a run was stopped.
+
+    Example: distill run --student vits14 --student vitb14 --teacher runs/my-run --steps 5000
+    """
+    overrides = list(settings or ())
+    if ibot_tokens is not None:
+        overrides.append(f"objective.ibot_tokens={ibot_tokens}")
+    if local_crops is not None:
+        overrides.append(f"crops.local_crops={local_crops}")
+    asked: dict[str, Any] = {
+        "teacher": teacher,
+        "data": data,
+        "config": config,
+        "out": out,
+        "steps": steps,
+        "overrides": overrides,
+        "say": _say,
+    }
+    if dry_run:
+        _show_plan(api.plan(student or (), **asked), as_json)
+        return
+    report = api.run(student or (), resume=_resume(resume), **asked)
+    if as_json:
+        print_json(report)
+    _say(_sentence(report))
+    if report.get("stopped_by"):
+        raise typer.Exit(128 + int(report["stopped_by"]))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    raise SystemExit(run_application(app))
+
+
+def _resume(text: str | None) -> bool | None:
+    choices = {"auto": None, "yes": True, "no": False}
+    if text is not None and text not in choices:
+        raise typer.BadParameter(f"{text!r} is none of auto, yes, no", param_hint="--resume")
+    return choices[text or "auto"]
+
+
+def _show_plan(planned: Any, as_json: bool) -> None:
+    values = planned.plan.values()
+    if as_json:
+        print_json({"out": str(planned.out), **values})
+        return
+    rows: dict[str, Any] = {"out": planned.out}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        rows[name.replace("_", " ")] = ", ".join(f"{k} {v}" for k, v in value.items()) if inner else value
+    rows["notes"] = "; ".join(values["notes"]) or "none"
+    print_table("what will run", rows)
+
+
+def _sentence(report: dict[str, Any]) -> str:
+    if report.get("already_finished"):
+        return (
+            f"the run in {report['run']} is finished ({report['step']} steps); its model is in {report['run']}/export"
+        )
+    if report.get("stopped_by"):
+        return f"stopped after step {report['step']} of {report['steps']}: the same command goes on from there"
+    knn = [f"{p['knn_accuracy']:.3f} after step {p['step']}" for p in report["probes"] if "knn_accuracy" in p]
+    learned = f", k-NN accuracy {knn[0]}, {knn[-1]}" if len(knn) > 1 else ""
+    names = ", ".join(report["students"])
+    where = f"{report['run']}/export"
+    return f"{names}: {report['steps']} steps in {report['seconds']:.0f} s{learned}; the model is in {where}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

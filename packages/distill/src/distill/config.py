@@ -1,0 +1,101 @@
+"""Everything that `distill run` can be asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from contracts.config import StrictModel
+from trainer.config.model import HeadsSection
+from trainer.config.optimisation import OptimSection, SchedulesSection
+from trainer.config.run import DataSection, ProbeSection, RunSection
+from trainer.data.augment.settings import AugmentationSettings
+from trainer.data.masking.settings import MaskingSettings
+from trainer.models.sizes import parse_arch
+
+
+class TeacherSection(StrictModel):
+    """The frozen teacher."""
+
+    model: str = Field(description="run, model folder, Hugging Face folder or hub id of the teacher")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of the teacher's backbone; auto is bf16 on GPUs that have it and fp32 elsewhere"
+    )
+    compile: bool = Field(False, description="run the teacher through torch.compile: pays off on long runs on a GPU")
+
+
+class StudentsSection(StrictModel):
+    """The students; all of them share these settings."""
+
+    archs: tuple[str, ...] = Field(("vits14",), min_length=1, description="architectures; one student for each")
+    ffn: Literal["mlp", "swiglu"] | None = Field(None, description="feed-forward layer; none takes the size's own")
+    registers: int = Field(0, ge=0, description="register tokens")
+    layer_scale: float = Field(1e-5, gt=0, description="initial gain of every residual branch")
+    resampling: str = Field("official", description="how the position table is resized to another grid")
+    attention: str = Field("sdpa", description="attention backend of the training step")
+
+
+class PrototypeObjective(StrictModel):
+    """Exact mode: the teacher's assignments to its own prototypes. Source: DINOv2 section 5."""
+
+    kind: Literal["prototypes"] = "prototypes"
+    heads: HeadsSection = Field(HeadsSection(), description="the students' heads; prototypes must be the teacher's")
+    ibot_tokens: Literal["all", "subset"] = Field(
+        "all", description="patches of the patch loss: all of both global crops, or masked positions as in DINOv3"
+    )
+    masking: MaskingSettings = Field(MaskingSettings(), description="which positions `subset` takes")
+    centering: Literal["sinkhorn_knopp", "centering"] = Field(
+        "sinkhorn_knopp", description="how teacher logits become targets"
+    )
+    dino_weight: float = Field(1.0, ge=0, description="weight of the image loss")
+    ibot_weight: float = Field(1.0, ge=0, description="weight of the patch loss")
+    koleo_weight: float = Field(0.1, ge=0, description="weight of the uniformity loss on class tokens")
+    student_temp: float = Field(0.1, gt=0, description="divides the student's logits")
+
+
+class FeatureObjective(StrictModel):
+    """Headless mode: the teacher's class and patch tokens through a projection."""
+
+    kind: Literal["features"] = "features"
+    cls_loss: str = Field("cosine", description="loss of the class token, a name of losses/feature_losses.py")
+    patch_loss: str = Field("cosine", description="loss of the patch tokens, a name of losses/feature_losses.py")
+    cls_weight: float = Field(1.0, ge=0, description="weight of the class token's loss")
+    patch_weight: float = Field(1.0, ge=0, description="weight of the patch tokens' loss")
+
+
+Objective = Annotated[PrototypeObjective | FeatureObjective, Field(discriminator="kind")]
+
+
+class DistillConfig(StrictModel):
+    """Sections of a distillation run. Crops are measured for the first student; other models get them resized."""
+
+    teacher: TeacherSection
+    students: StudentsSection = StudentsSection()
+    objective: Objective = Field(PrototypeObjective(), description="what is learned: kind prototypes or features")
+    crops: AugmentationSettings = AugmentationSettings()
+    optim: OptimSection = OptimSection()
+    schedules: SchedulesSection = SchedulesSection()
+    data: DataSection = DataSection()
+    run: RunSection = RunSection()
+    probe: ProbeSection = ProbeSection()
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> DistillConfig:
+        archs = self.students.archs
+        if len(set(archs)) != len(archs):
+            raise ValueError(f"students.archs names one student twice: {', '.join(archs)}")
+        patch = parse_arch(archs[0]).patch_size
+        sides = {"crops.global_px": self.crops.global_px}
+        if self.crops.local_crops:
+            sides["crops.local_px"] = self.crops.local_px
+        for name, side in sides.items():
+            if side % patch:
+                lower = max(side - side % patch, patch)
+                raise ValueError(
+                    f"{name} is {side} px, which is not a multiple of the patch side {patch} px of the first student "
+                    f"{archs[0]}: take {lower} or {lower + patch}"
+                )
+        if self.run.batch_size % (self.run.micro_batch_size or self.run.batch_size):
+            raise ValueError(f"run.batch_size {self.run.batch_size} is not a multiple of run.micro_batch_size")
+        return self

@@ -1,0 +1,159 @@
+"""A distillation run, put together: settings, teacher and images in, a run folder with a model per student out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from distill.config import DistillConfig, PrototypeObjective
+from distill.plan import DistillPlan, make_plan
+from distill.recipe import build_method
+from distill.students.several import Several
+from distill.teachers.newest_run import DISTILLED
+from distill.teachers.teacher import Teacher
+from trainer.data.loader import LoaderSettings
+from trainer.data.masking.settings import MaskingSettings
+from trainer.data.open_source import open_source
+from trainer.data.sources.source import ImageSource
+from trainer.engine.environment import environment
+from trainer.engine.loop import TrainJob, TrainOutcome, train
+from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
+from trainer.export.model_folder import LoadedModel, ModelDescription, export_model
+from trainer.job_parts import build_probe, loop_settings, stream_from
+from trainer.models.sizes import parse_arch
+from trainer.optim.adamw import build_adamw
+from trainer.optim.schedules import build_schedules
+from trainer.pretrain import DEFAULT_RUNS, FREE_SETTINGS
+from trainer.recipe import schedule_settings
+
+
+@dataclass(frozen=True)
+class PlannedDistillation:
+    """A run that was worked out but not started. `out` is where it would go."""
+
+    config: DistillConfig
+    source: ImageSource
+    teacher: LoadedModel
+    plan: DistillPlan
+    identity: RunIdentity
+    out: Path
+
+
+def plan_distillation(config: DistillConfig, teacher: LoadedModel, out: Path | None) -> PlannedDistillation:
+    """Open the images and work out the run; the default folder is runs/distill-<students>-<hash>.
+
+    Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
+    """
+    source = open_source(config.data.path)
+    plan = make_plan(config, source, teacher)
+    identity = RunIdentity(config, {key: plan.data[key] for key in ("images", "fingerprint", "teacher")}, FREE_SETTINGS)
+    name = f"distill-{'-'.join(config.students.archs)}-{identity.sha256()[:8]}"
+    return PlannedDistillation(config, source, teacher, plan, identity, out or DEFAULT_RUNS / name)
+
+
+def run_distillation(planned: PlannedDistillation, *, resume: bool | None) -> dict[str, Any]:
+    """Distil, or go on, or find that it is done; returns the report of run.json.
+
+    A run that was stopped by a signal has `stopped_by` in its report and no run.json.
+    Errors: those of open_run and of the loop.
+    """
+    run = open_run(planned.out, planned.identity, resume=resume)
+    report = run.finished_report()
+    if report is not None:
+        return {**report, "run": str(run.root), "already_finished": True}
+    job = build_job(planned, run)
+    publish_run_files(run, planned.config, planned.plan.values(), environment(job.device))
+    outcome = train(job)
+    fields = _report(planned, outcome)
+    if outcome.stopped_by is None:
+        publish_finished(run, planned.identity.sha256(), fields)
+    return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
+
+
+def build_job(planned: PlannedDistillation, run: RunFolder) -> TrainJob:
+    """Everything the loop needs, from a plan. Weights depend on run.seed alone."""
+    config, plan = planned.config, planned.plan
+    device = torch.device(plan.device)
+    teacher = Teacher(planned.teacher, device, plan.teacher.precision, config.teacher.compile)
+    torch.manual_seed(config.run.seed)
+    method = build_method(config, teacher).to(device)
+    return TrainJob(
+        method=method,
+        optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
+        knobs=build_schedules(schedule_settings(config).settings).at,
+        open_stream=stream_from(planned.source, _loader_settings(planned)),
+        run=run,
+        settings=loop_settings(
+            config.run,
+            config.probe,
+            micro_batches=plan.micro_batches,
+            clip_norm=config.optim.clip_norm,
+            precision=plan.precision,
+        ),
+        identity_sha256=planned.identity.sha256(),
+        device=device,
+        probe=build_probe(config.probe, config.crops, device, plan.precision),
+        export=lambda modules, step, out: export_students(planned, modules, step, out),
+    )
+
+
+def export_students(planned: PlannedDistillation, modules: nn.ModuleDict, step: int, out: Path) -> None:
+    """Publish the students' averages: `out` itself for one student, `out`/<name> for several."""
+    config, plan = planned.config, planned.plan
+    several = Several(config.students.archs)
+    for name in several.names:
+        description = ModelDescription(
+            name=name,
+            method=DISTILLED,
+            step=step,
+            config_sha256=planned.identity.sha256(),
+            mean=config.crops.mean,
+            std=config.crops.std,
+            origin={
+                "teacher": planned.teacher.description.name,
+                "teacher_sha256": plan.teacher.fingerprint,
+                "objective": plan.objective,
+                "images": plan.data["images"],
+                "dataset_sha256": plan.data["fingerprint"],
+            },
+        )
+        export_model(several.of(modules, name), description, out if len(several.names) == 1 else out / name)
+
+
+def _loader_settings(planned: PlannedDistillation) -> LoaderSettings:
+    """Masks are drawn only where the patch loss takes a subset of positions."""
+    config, plan = planned.config, planned.plan
+    asked = config.objective
+    subset = isinstance(asked, PrototypeObjective) and asked.ibot_tokens == "subset"
+    return LoaderSettings(
+        batch_size=plan.images_per_step // plan.micro_batches,
+        patch_px=parse_arch(config.students.archs[0]).patch_size,
+        augmentation=config.crops,
+        masking=asked.masking if isinstance(asked, PrototypeObjective) and subset else MaskingSettings(probability=0),
+        seed=config.run.seed,
+        workers=plan.workers,
+    )
+
+
+def _report(planned: PlannedDistillation, outcome: TrainOutcome) -> dict[str, Any]:
+    return {
+        "step": outcome.step,
+        "steps": planned.plan.steps,
+        "seconds": round(outcome.seconds, 1),
+        "skipped_steps": outcome.skipped_steps,
+        "loss": outcome.last.get("loss"),
+        "probes": [{"step": record["step"], **_probe_numbers(record)} for record in outcome.probes],
+        "students": planned.plan.students,
+        "teacher": planned.config.teacher.model,
+        "objective": planned.plan.objective,
+        "images": planned.plan.data["images"],
+    }
+
+
+def _probe_numbers(record: Mapping[str, Any]) -> dict[str, float]:
+    return {name.removeprefix("probe/"): value for name, value in record.items() if name.startswith("probe/")}

@@ -1,0 +1,1 @@
+"""Ways to distil: methods for the trainer's loop."""

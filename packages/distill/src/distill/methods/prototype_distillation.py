@@ -1,0 +1,213 @@
+"""Exact distillation: a frozen teacher with its heads replaces the moving average of DINOv2.
+
+The student sees all crops unmasked and without stochastic depth, has heads of its own with the teacher's number of
+prototypes, and learns the teacher's assignments: of class tokens across views (DINO), of patches in place (iBOT), with
+its class tokens spread (KoLeo). Its moving average is the result and never enters a loss.
+Dimensions: B images, L local crops, N patches of a global crop, M chosen patches; crop-major order.
+Source: DINOv2 (arXiv 2304.07193), section 5 and Table 16; the maintainers' remarks that the average is the final model
+and that iBOT takes all patch tokens; DINOv3 (arXiv 2508.10104) for the subset of masked positions.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from distill.methods.loss_terms import joined, labelled
+from distill.methods.matching_views import at_side, side_for
+from distill.students.several import Several
+from distill.teachers.teacher import Teacher
+from trainer.data.batch import CropBatch
+from trainer.losses.dino_loss import DinoBatch, dino_global_loss, dino_local_loss
+from trainer.losses.ibot_loss import PatchChoice, all_patches, ibot_loss, masked_patches
+from trainer.losses.koleo import koleo_loss
+from trainer.losses.teacher_targets import TargetRows, shifted_rows
+from trainer.methods.diagnostics import agreement, rank_me, target_statistics
+from trainer.methods.dinov2 import StudentView
+from trainer.methods.method import LossTerms, Method, StepKnobs
+from trainer.methods.target_makers import build_target_maker
+from trainer.models.heads import HeadSettings, PrototypeHead
+from trainer.models.vision_transformer import VisionTransformer, VitSettings
+from trainer.optim.ema import update_ema
+
+
+@dataclass(frozen=True)
+class PrototypeSettings:
+    """Students, heads and weights of exact distillation.
+
+    `backbones` by student's name, the first one's patch size sets the patch grid of the crops; `ibot_head` None shares
+    the DINO head; `ibot_tokens` is "all" (every patch of both global crops) or "subset" (the batch's masked positions,
+    of an unmasked student).
+    """
+
+    backbones: dict[str, VitSettings]
+    dino_head: HeadSettings
+    ibot_head: HeadSettings | None
+    ibot_tokens: str = "all"
+    centering: str = "sinkhorn_knopp"
+    student_temp: float = 0.1
+    dino_weight: float = 1.0
+    ibot_weight: float = 1.0
+    koleo_weight: float = 0.1
+    koleo_min_distance: float = 1e-4
+    layerwise_decay: float = 1.0
+    patch_embed_multiplier: float = 0.2
+
+
+@dataclass(frozen=True)
+class MicroTargets:
+    """The teacher's targets of one micro-batch: rows of [2 * B] class tokens and of the M chosen patches."""
+
+    dino: TargetRows
+    ibot: TargetRows
+    choice: PatchChoice
+    sizes: DinoBatch
+
+
+class PrototypeDistillation(Method):
+    """The method on one rank. The teacher runs once per batch, however many students there are."""
+
+    def __init__(self, settings: PrototypeSettings, teacher: Teacher) -> None:
+        super().__init__()
+        self.settings, self.teacher = settings, teacher
+        self.several = Several(list(settings.backbones))
+        self.student = self.several.flat({name: self._build(vit) for name, vit in settings.backbones.items()})
+        self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
+        ibot = settings.ibot_head or settings.dino_head
+        self.dino_targets = build_target_maker(settings.centering, settings.dino_head.prototypes)
+        self.ibot_targets = build_target_maker(settings.centering, ibot.prototypes)
+
+    def losses(self, batch: CropBatch, knobs: StepKnobs) -> LossTerms:
+        """Losses of one batch, summed over the students."""
+        return joined(list(self.micro_losses([batch], knobs)))
+
+    def micro_losses(self, batches: Sequence[CropBatch], knobs: StepKnobs) -> Iterator[LossTerms]:
+        """Losses per micro-batch and student; targets are balanced over all micro-batches together.
+
+        Only one student's graph lives at a time. KoLeo sees the neighbours inside a micro-batch.
+        """
+        for batch, targets in zip(batches, self._targets(batches, knobs.teacher_temp), strict=True):
+            for name in self.several.names:
+                yield self._student_losses(name, batch, targets, knobs)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """AdamW groups of all students."""
+        s = self.settings
+        return self.several.parameter_groups(self.student, s.layerwise_decay, s.patch_embed_multiplier)
+
+    def after_step(self, knobs: StepKnobs) -> None:
+        """Move the averages; the teacher stays."""
+        update_ema(self.average, self.student, knobs.teacher_momentum)
+        self.dino_targets.commit()
+        self.ibot_targets.commit()
+
+    def result(self) -> nn.ModuleDict:
+        """The moving averages of all students; the first one's under plain names."""
+        return self.average
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the students' mode; the averages never train."""
+        super().train(mode)
+        self.average.eval()
+        return self
+
+    def _build(self, vit: VitSettings) -> dict[str, nn.Module]:
+        backbone = VisionTransformer(vit)
+        parts: dict[str, nn.Module] = {"backbone": backbone}
+        parts["dino_head"] = PrototypeHead(backbone.embed_dim, self.settings.dino_head)
+        if self.settings.ibot_head is not None:
+            parts["ibot_head"] = PrototypeHead(backbone.embed_dim, self.settings.ibot_head)
+        return parts
+
+    @property
+    def _reference_patch(self) -> int:
+        return self.settings.backbones[self.several.names[0]].patch_size
+
+    def _targets(self, batches: Sequence[CropBatch], temp: float) -> list[MicroTargets]:
+        """Act one: the teacher looks at the global crops of all micro-batches."""
+        teacher = self.teacher
+        cls, patches, choices = [], [], []
+        for batch in batches:
+            side = side_for(batch.global_crops.shape[-1], self._reference_patch, teacher.patch_size)
+            tokens = teacher.tokens(at_side(batch.global_crops, side))
+            choice = self._choice(batch, tokens.patches.shape[1])
+            rows, chosen = teacher.bottlenecks(tokens, choice.indices)
+            cls.append(rows)
+            patches.append(chosen)
+            choices.append(choice)
+        dino_head, ibot_head = teacher.dino_head, teacher.ibot_head
+        assert dino_head is not None and ibot_head is not None, "exact distillation needs a teacher with heads"
+        with torch.no_grad():
+            dino = self.dino_targets.targets(torch.cat(cls), dino_head.prototypes(), temp)
+            ibot = self.ibot_targets.targets(torch.cat(patches), ibot_head.prototypes(), temp)
+        images = [len(batch.global_crops) // 2 for batch in batches]
+        found, dino_row, ibot_row = [], 0, 0
+        for batch, choice, count in zip(batches, choices, images, strict=True):
+            sizes = DinoBatch(count, sum(images), len(batch.local_crops) // count)
+            found.append(MicroTargets(shifted_rows(dino, dino_row), shifted_rows(ibot, ibot_row), choice, sizes))
+            dino_row, ibot_row = dino_row + 2 * count, ibot_row + len(choice.indices)
+        return found
+
+    def _choice(self, batch: CropBatch, patches: int) -> PatchChoice:
+        if self.settings.ibot_tokens == "subset":
+            return masked_patches(batch.masks)
+        return all_patches(len(batch.global_crops), patches, batch.global_crops.device)
+
+    def _student_losses(self, name: str, batch: CropBatch, targets: MicroTargets, knobs: StepKnobs) -> LossTerms:
+        """Act three: one student is held against the targets."""
+        s, sizes, temp = self.settings, targets.sizes, self.settings.student_temp
+        view = self._student_view(name, batch, targets.choice)
+        local = dino_local_loss(view.local_cls, view.dino_prototypes, targets.dino, sizes, temp)
+        global_ = dino_global_loss(view.global_cls, view.dino_prototypes, targets.dino, sizes, temp)
+        weights, crops = targets.choice.weights, 2 * sizes.step_images
+        patch = ibot_loss(view.patches, view.ibot_prototypes, targets.ibot, weights, crops, temp)
+        spread = torch.stack([koleo_loss(crop, s.koleo_min_distance) for crop in view.global_tokens.cls.chunk(2)]).sum()
+        terms = {
+            "dino_local": s.dino_weight * local,
+            "dino_global": s.dino_weight * global_,
+            "koleo": s.koleo_weight * spread * (sizes.images / sizes.step_images),
+            "ibot": s.ibot_weight * patch,
+        }
+        return labelled(self.several, name, terms, _diagnostics(view, targets, terms) if knobs.diagnose else {})
+
+    def _student_view(self, name: str, batch: CropBatch, choice: PatchChoice) -> StudentView:
+        """Act two: one student looks at all crops, unmasked, in one pass."""
+        patch_size = self.settings.backbones[name].patch_size
+        groups = [batch.global_crops] + ([batch.local_crops] if len(batch.local_crops) else [])
+        sized = [at_side(crops, side_for(crops.shape[-1], self._reference_patch, patch_size)) for crops in groups]
+        tokens = self.several.backbone(self.student, name).forward_packed(sized, [None] * len(sized))
+        dino_head = self._head(name, "dino_head")
+        ibot_head = dino_head if self.settings.ibot_head is None else self._head(name, "ibot_head")
+        dino_prototypes = dino_head.prototypes()
+        cls = dino_head.bottleneck(torch.cat([group.cls for group in tokens]))
+        return StudentView(
+            global_tokens=tokens[0],
+            global_cls=cls[: len(batch.global_crops)],
+            local_cls=cls[len(batch.global_crops) :],
+            patches=ibot_head.bottleneck(choice.of(tokens[0].patches)),
+            dino_prototypes=dino_prototypes,
+            ibot_prototypes=dino_prototypes if ibot_head is dino_head else ibot_head.prototypes(),
+        )
+
+    def _head(self, name: str, part: str) -> PrototypeHead:
+        return cast(PrototypeHead, self.student[self.several.key(name, part)])
+
+
+def _diagnostics(view: StudentView, targets: MicroTargets, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Signs of life of one micro-batch, as its share of the step (sums over micro-batches are means)."""
+    share = targets.sizes.images / targets.sizes.step_images
+    values = {
+        **target_statistics("dino", targets.dino, len(view.global_cls)),
+        **target_statistics("ibot", targets.ibot, len(view.patches)),
+        "agreement": agreement(view.patches, view.ibot_prototypes, targets.ibot),
+        "rank_me": rank_me(view.global_tokens.cls),
+    }
+    values = {name: value * share for name, value in values.items()}
+    dino = (terms["dino_local"] + terms["dino_global"]).detach()
+    return values | {"dino_loss_over_ln_k": dino / math.log(len(view.dino_prototypes))}

@@ -1,0 +1,121 @@
+"""The plan of a distillation run: what will run, worked out before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from distill.config import DistillConfig
+from distill.methods.matching_views import side_for
+from distill.recipe import student_backbones
+from distill.teachers.teacher import native_grid, teacher_fingerprint
+from trainer.data.sources.source import ImageSource
+from trainer.engine.device import choose_device, choose_precision
+from trainer.export.model_folder import LoadedModel
+from trainer.models.sizes import parse_arch
+from trainer.models.vision_transformer import VisionTransformer
+from trainer.plan import choose_workers, data_fingerprint
+from trainer.recipe import schedule_settings
+
+
+@dataclass(frozen=True)
+class TeacherPlan:
+    """The teacher: where it lies, sha256 of its weights, side of the global crops it sees (px), parameters."""
+
+    folder: str
+    fingerprint: str
+    precision: str
+    global_px: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class DistillPlan:
+    """What will run. Units: lengths in optimiser steps, sides in px."""
+
+    device: str
+    precision: str
+    objective: str
+    steps: int
+    images_per_step: int
+    micro_batches: int
+    images_seen: int
+    epochs: float
+    data: dict[str, Any]
+    teacher: TeacherPlan
+    students: dict[str, dict[str, int]]
+    patch_grid: int
+    workers: int
+    peak_lr: float
+    schedules: dict[str, Any]
+    notes: tuple[str, ...]
+
+    def values(self) -> dict[str, Any]:
+        """As nested plain values, for plan.yaml and JSON."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel) -> DistillPlan:
+    """Work out what a run will do; students are counted on torch's meta device."""
+    device = choose_device(config.run.device)
+    fitted = schedule_settings(config)
+    batch = config.run.batch_size
+    fingerprint = teacher_fingerprint(teacher)
+    schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
+    reference = parse_arch(config.students.archs[0]).patch_size
+    side = side_for(config.crops.global_px, reference, teacher.backbone.patch_size)
+    return DistillPlan(
+        device=str(device),
+        precision=choose_precision(config.run.precision, device),
+        objective=config.objective.kind,
+        steps=config.run.steps,
+        images_per_step=batch,
+        micro_batches=batch // (config.run.micro_batch_size or batch),
+        images_seen=batch * config.run.steps,
+        epochs=round(batch * config.run.steps / len(source), 2),
+        data={
+            "source": source.describe(),
+            "images": len(source),
+            "fingerprint": data_fingerprint(config.data.path),
+            "teacher": fingerprint,
+        },
+        teacher=TeacherPlan(
+            folder=str(teacher.folder),
+            fingerprint=fingerprint,
+            precision=choose_precision(config.teacher.precision, device),
+            global_px=side,
+            parameters=sum(p.numel() for p in teacher.backbone.parameters()),
+        ),
+        students=_students(config),
+        patch_grid=config.crops.global_px // reference,
+        workers=choose_workers(config.data.workers, device),
+        peak_lr=fitted.settings.lr,
+        schedules=schedules,
+        notes=(*fitted.notes, *_notes(config, source, teacher)),
+    )
+
+
+def _students(config: DistillConfig) -> dict[str, dict[str, int]]:
+    found = {}
+    for name, settings in student_backbones(config).items():
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in VisionTransformer(settings).parameters())
+        found[name] = {"parameters": parameters, "global_px": settings.image_size}
+    return found
+
+
+def _notes(config: DistillConfig, source: ImageSource, teacher: LoadedModel) -> list[str]:
+    notes = []
+    if len(source) < config.run.batch_size:
+        notes.append(
+            f"the {len(source)} images are fewer than a batch of {config.run.batch_size}: images repeat inside a batch"
+        )
+    grid = config.crops.global_px // parse_arch(config.students.archs[0]).patch_size
+    if grid != native_grid(teacher):
+        notes.append(
+            f"crops have {grid} x {grid} patches and the teacher was made for {native_grid(teacher)} a side: its "
+            "position table is resampled"
+        )
+    return notes

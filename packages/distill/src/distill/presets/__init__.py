@@ -1,0 +1,1 @@
+"""Named recipes, as YAML files read like a user's own."""

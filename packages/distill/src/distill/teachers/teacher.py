@@ -1,0 +1,98 @@
+"""A frozen teacher: opened once, run without autograd, in its own precision.
+
+Dimensions: B images, N patches, D width of the teacher.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from contracts.config import config_sha256
+from contracts.model_folder import BACKBONE_FILE, HEADS_FILE
+from contracts.publish import sha256_file
+from trainer.export.model_folder import Backbone, LoadedModel, load_model
+from trainer.models.heads import PrototypeHead
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class TeacherTokens:
+    """What the teacher says of a batch, after its final norm. Shapes: cls [B, D], patches [B, N, D]."""
+
+    cls: Tensor
+    patches: Tensor
+
+
+class Teacher:
+    """Backbone and, where it has them, heads. Not a module: its weights belong to no checkpoint of the student's run.
+
+    Heads stay in float32; the backbone computes in `precision`.
+    """
+
+    def __init__(self, model: LoadedModel, device: torch.device, precision: str, compiled: bool = False) -> None:
+        self.model = model
+        self.dtype = DTYPES[precision]
+        self.backbone: Backbone = model.backbone.requires_grad_(False).eval().to(device=device, dtype=self.dtype)
+        self.heads: nn.ModuleDict = model.heads.requires_grad_(False).eval().to(device)
+        self._run = torch.compile(self.backbone) if compiled else self.backbone
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch, px."""
+        return self.backbone.patch_size
+
+    @property
+    def embed_dim(self) -> int:
+        """D."""
+        return self.backbone.embed_dim
+
+    @property
+    def dino_head(self) -> PrototypeHead | None:
+        """The head of the class token, if there is one."""
+        return cast(PrototypeHead, self.heads["dino_head"]) if "dino_head" in self.heads else None
+
+    @property
+    def ibot_head(self) -> PrototypeHead | None:
+        """The head of the patches: its own, or the shared one."""
+        return cast(PrototypeHead, self.heads["ibot_head"]) if "ibot_head" in self.heads else self.dino_head
+
+    def tokens(self, images: Tensor) -> TeacherTokens:
+        """Class and patch tokens in float32. They may take part in autograd as constants."""
+        with torch.inference_mode():
+            features = self._run(images.to(self.dtype))
+            cls, patches = features.cls.float(), features.patches.float()
+        # Copies outside inference mode: autograd refuses to keep inference tensors for the backward pass.
+        return TeacherTokens(cls.clone(), patches.clone())
+
+    def bottlenecks(self, tokens: TeacherTokens, patch_rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Bottleneck features of the class tokens and of the chosen rows of the flattened patches.
+
+        Shapes: patch_rows int64 [M] into [B * N] -> [B, H], [M, H].
+        """
+        dino, ibot = self.dino_head, self.ibot_head
+        assert dino is not None and ibot is not None, "a teacher without heads has no prototypes"
+        with torch.no_grad():
+            chosen = tokens.patches.flatten(0, 1).index_select(0, patch_rows)
+            return dino.bottleneck(tokens.cls), ibot.bottleneck(chosen)
+
+
+def open_teacher(spec: Path | str, device: torch.device, precision: str = "fp32", compiled: bool = False) -> Teacher:
+    """Open a run, a model folder, a Hugging Face folder or a hub id as a teacher. Errors: UserError of load_model."""
+    return Teacher(load_model(spec), device, precision, compiled)
+
+
+def teacher_fingerprint(model: LoadedModel) -> str:
+    """Hex sha256 over the weights of backbone and heads: it names the teacher in a run's identity."""
+    files = [file for name in (BACKBONE_FILE, HEADS_FILE) if (file := model.folder / name).is_file()]
+    return config_sha256({file.name: sha256_file(file) for file in files})
+
+
+def native_grid(model: LoadedModel) -> int:
+    """Patches along a side of the images that the teacher is made for."""
+    return model.image_px // model.backbone.patch_size
