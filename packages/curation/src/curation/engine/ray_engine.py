@@ -16,6 +16,7 @@ from curation.engine.engine import Part, Result
 from curation.progress import PartProgress
 
 TRIES_PER_PART = 4
+STARTS = 3  # Ray gives its own start 30 s
 OBJECT_STORE_BYTES = 256 * 1024**2  # parts and results are small: images are read where they are needed
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -61,13 +62,25 @@ class RayEngine:
                     f"no Ray cluster answers at {self._address} ({error}): start one, or leave --ray-address out"
                 ) from None
             return
-        self._ray.init(
-            num_cpus=self._asked_workers,
-            include_dashboard=False,
-            logging_level="ERROR",
-            log_to_driver=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+        for attempt in range(1, STARTS + 1):
+            try:
+                self._ray.init(
+                    num_cpus=self._asked_workers,
+                    include_dashboard=False,
+                    logging_level="ERROR",
+                    log_to_driver=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                )
+                return
+            except Exception as error:  # Ray raises a bare Exception when a busy machine is slow to start it
+                if "timed out" not in str(error):
+                    raise
+                self._ray.shutdown()
+                if attempt == STARTS:
+                    raise UserError(
+                        f"Ray did not start in {STARTS} attempts, so this machine is very busy or short of memory: try "
+                        "again later, or work in one process with --engine local"
+                    ) from None
 
     def close(self) -> None:
         """Leave Ray, if this object joined it."""
