@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from trainer.losses.prototype_cross_entropy import prototype_cross_entropy
-from trainer.losses.teacher_targets import TargetRows, summed_rows
+from trainer.losses.prototype_cross_entropy import Segment, prototype_cross_entropy
+from trainer.losses.teacher_targets import TargetRows, mean_rows
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,35 @@ class DinoBatch:
         return 2 + 2 * self.local_crops
 
 
+def dino_local_segment(local: Tensor, targets: TargetRows, batch: DinoBatch, scale: float = 1.0) -> Segment:
+    """Sum over the 2 L (local crop, teacher view) pairs of their mean cross entropy, over the number of pairs.
+
+    Shapes: local [L * B, H], targets of 2 * B rows (view 0, then view 1).
+    """
+    both_views = mean_rows(targets, views=2, images=batch.images)
+    weights = local.new_full((batch.images,), 2.0 / (batch.step_images * batch.pairs), dtype=torch.float32)
+    return Segment(local, both_views, weights, scale)
+
+
+def dino_global_segment(global_: Tensor, targets: TargetRows, batch: DinoBatch, scale: float = 1.0) -> Segment:
+    """Mean cross entropy of each global crop against the teacher's other view, times 2 over the number of pairs.
+
+    Shapes: global_ [2 * B, H], targets of 2 * B rows (view 0, then view 1).
+    """
+    other_view = global_.roll(batch.images, dims=0)
+    weights = global_.new_full((2 * batch.images,), 1.0 / (batch.step_images * batch.pairs), dtype=torch.float32)
+    return Segment(other_view, targets, weights, scale)
+
+
 def dino_local_loss(
     local: Tensor, prototypes: Tensor, targets: TargetRows, batch: DinoBatch, student_temp: float = 0.1
 ) -> Tensor:
-    """Sum over the 2 L (local crop, teacher view) pairs of their mean cross entropy, over the number of pairs.
-
-    Shapes: local [L * B, H], prototypes [K, H], targets of 2 * B rows (view 0, then view 1) -> scalar.
-    """
-    both_views = summed_rows(targets, views=2, images=batch.images)
-    weights = local.new_full((batch.images,), 1.0 / (batch.step_images * batch.pairs))
-    return prototype_cross_entropy(local, prototypes, both_views, weights, student_temp)
+    """The loss of dino_local_segment on its own. Shapes: local [L * B, H], prototypes [K, H] -> scalar."""
+    return prototype_cross_entropy(dino_local_segment(local, targets, batch), prototypes, student_temp)
 
 
 def dino_global_loss(
     global_: Tensor, prototypes: Tensor, targets: TargetRows, batch: DinoBatch, student_temp: float = 0.1
 ) -> Tensor:
-    """Mean cross entropy of each global crop against the teacher's other view, times 2 over the number of pairs.
-
-    Shapes: global_ [2 * B, H], prototypes [K, H], targets of 2 * B rows (view 0, then view 1) -> scalar.
-    """
-    B = batch.images
-    other_view = global_.roll(B, dims=0)
-    weights = global_.new_full((2 * B,), 1.0 / (batch.step_images * batch.pairs))
-    return prototype_cross_entropy(other_view, prototypes, targets, weights, student_temp)
+    """The loss of dino_global_segment on its own. Shapes: global_ [2 * B, H], prototypes [K, H] -> scalar."""
+    return prototype_cross_entropy(dino_global_segment(global_, targets, batch), prototypes, student_temp)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainer.losses.prototype_cross_entropy import prototype_cross_entropy
+from trainer.losses.prototype_cross_entropy import Segment, prototype_cross_entropy
 from trainer.losses.teacher_targets import TargetRows
 
 
@@ -43,6 +43,14 @@ def all_patches(crops: int, patches: int, device: torch.device) -> PatchChoice:
     return PatchChoice(torch.arange(count, device=device), torch.full((count,), 1.0 / patches, device=device))
 
 
+def ibot_segment(chosen: Tensor, targets: TargetRows, weights: Tensor, step_crops: int, scale: float = 1.0) -> Segment:
+    """Weighted sum of cross entropies over the number of crops of the optimiser step, unmasked crops included.
+
+    Shapes: chosen [M, H], targets of M rows, weights [M]; M may be 0.
+    """
+    return Segment(chosen, targets, weights / step_crops, scale)
+
+
 def ibot_loss(
     chosen: Tensor,
     prototypes: Tensor,
@@ -51,8 +59,5 @@ def ibot_loss(
     step_crops: int,
     student_temp: float = 0.1,
 ) -> Tensor:
-    """Weighted sum of cross entropies over the number of crops of the optimiser step, unmasked crops included.
-
-    Shapes: chosen [M, H], prototypes [K, H], targets of M rows, weights [M] -> scalar (0 when M = 0).
-    """
-    return prototype_cross_entropy(chosen, prototypes, targets, weights / step_crops, student_temp)
+    """The loss of ibot_segment on its own. Shapes: chosen [M, H], prototypes [K, H] -> scalar (0 when M = 0)."""
+    return prototype_cross_entropy(ibot_segment(chosen, targets, weights, step_crops), prototypes, student_temp)

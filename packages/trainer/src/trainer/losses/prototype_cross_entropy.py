@@ -1,10 +1,11 @@
 """Cross entropy against teacher targets over K prototypes, forward and backward in one pass over chunks of rows.
 
-Dimensions: M target rows, R student views per target row, H bottleneck width, K prototypes, m rows of a chunk.
+Dimensions: M target rows, R student views per target row, H bottleneck width, K prototypes; n rows of a chunk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,88 +18,168 @@ CHUNK_ELEMENTS = 2**24
 """Logits held at a time: 64 MiB in float32."""
 
 
-def prototype_cross_entropy(
-    features: Tensor,
+@dataclass(frozen=True)
+class Segment:
+    """One loss over its own rows: the sum over rows and views of weight * CE(target, student).
+
+    `scale` multiplies it in the total. Shapes: features [R * M, H] view-major, weights [M]; M may be 0.
+    """
+
+    features: Tensor
+    targets: TargetRows
+    weights: Tensor
+    scale: float = 1.0
+
+
+def prototype_cross_entropies(
+    segments: Sequence[Segment],
     prototypes: Tensor,
-    targets: TargetRows,
-    row_weights: Tensor,
     student_temp: float = 0.1,
     chunk_elements: int = CHUNK_ELEMENTS,
-) -> Tensor:
-    """Sum over rows and views of weight * CE(target, softmax(features @ prototypes' / student_temp)).
+) -> tuple[Tensor, list[Tensor]]:
+    """Scaled sum of several losses over the same prototypes, and each loss unscaled and without gradient.
 
-    The same number as -(w * (t * log_softmax(z / temp)).sum(-1)).sum(), but only one chunk of logits exists at a time:
-    gradients are computed together with the loss and wait for backward, at the cost of one copy of each input.
-    Softmax and sums are float32 (float64 for float64 inputs); under autocast the matrix products follow its dtype.
-    Shapes: features [R * M, H] view-major, prototypes [K, H], row_weights [M] -> scalar. M may be 0.
+    With z = features @ prototypes' / student_temp, a segment's loss is -(weights * (t * log_softmax(z)).sum(-1)).sum(),
+    but only one chunk of z exists at a time: gradients are computed together with the loss and wait for backward.
+    Targets must sum to 1 in every row. Softmax and sums are float32 (float64 for float64 inputs); under autocast the
+    matrix products follow its dtype.
+    Shapes: prototypes [K, H] -> scalar, one scalar per segment.
     """
-    plan = _Plan(targets, row_weights, student_temp, chunk_elements)
-    out: Tensor = _ChunkedCrossEntropy.apply(features, prototypes, plan)  # type: ignore[no-untyped-call]
-    return out
+    plan = _Plan(tuple(segments), student_temp, chunk_elements)
+    features = [segment.features for segment in segments]
+    total, losses = _ChunkedCrossEntropy.apply(plan, prototypes, *features)  # type: ignore[no-untyped-call]
+    return total, list(losses)
+
+
+def prototype_cross_entropy(
+    segment: Segment, prototypes: Tensor, student_temp: float = 0.1, chunk_elements: int = CHUNK_ELEMENTS
+) -> Tensor:
+    """The loss of a single segment."""
+    return prototype_cross_entropies([segment], prototypes, student_temp, chunk_elements)[0]
 
 
 @dataclass(frozen=True)
 class _Plan:
     """The arguments that carry no gradient."""
 
-    targets: TargetRows
-    row_weights: Tensor
+    segments: tuple[Segment, ...]
     student_temp: float
     chunk_elements: int
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """The target rows start..stop of a segment, for all its views: R * (stop - start) rows of logits."""
+
+    segment: int
+    views: int
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        return self.views * (self.stop - self.start)
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Loss in forward, with both gradients for an upstream gradient of 1; backward scales them."""
+    """Losses in forward, with all gradients for an upstream gradient of 1; backward scales them."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, prototypes: Tensor, plan: _Plan) -> Tensor:
-        wide = torch.promote_types(features.dtype, torch.float32)
-        M, K, H = len(plan.row_weights), prototypes.shape[0], features.shape[-1]
-        weights = plan.row_weights.to(wide)
-        views = features.view(-1, M, H) if M else features.view(0, 0, H)
-        matrix = prototypes.to(_product_dtype(features))
-        grad_features = torch.empty_like(views, dtype=wide)
-        grad_prototypes = torch.zeros_like(prototypes, dtype=wide)
-        loss = features.new_zeros((), dtype=wide)
-        rows = max(plan.chunk_elements // (max(len(views), 1) * K), 16)
-        for a in range(0, M, rows):
-            chunk = slice(a, min(a + rows, M))
-            z = views[:, chunk].to(matrix.dtype) / plan.student_temp
-            part, error = _loss_and_error(z, matrix, plan.targets(chunk.start, chunk.stop).to(wide), weights[chunk])
-            loss += part
-            if any(ctx.needs_input_grad):
-                scale = weights[chunk, None]
-                grad_features[:, chunk] = (error @ matrix).to(wide) * (scale / plan.student_temp)
-                grad_prototypes += error.flatten(0, 1).T @ (z * scale.to(z.dtype)).flatten(0, 1)
-        ctx.save_for_backward(grad_features.view_as(features), grad_prototypes)
-        ctx.dtypes = features.dtype, prototypes.dtype
-        return loss
+    def forward(ctx: Any, plan: _Plan, prototypes: Tensor, *features: Tensor) -> tuple[Tensor, Tensor]:
+        wide = torch.promote_types(prototypes.dtype, torch.float32)
+        matrix = prototypes.to(_product_dtype(prototypes))
+        wanted = any(ctx.needs_input_grad)
+        gradients = [torch.empty_like(x, dtype=wide) for x in features] if wanted else []
+        of_prototypes = torch.zeros(0, dtype=wide, device=matrix.device)
+        losses = prototypes.new_zeros(len(features), dtype=wide)
+        for chunk in _chunks(plan, len(prototypes)):
+            z = torch.cat([_rows(features[p.segment], plan, p) for p in chunk]).to(matrix.dtype) / plan.student_temp
+            error = _accumulate_losses(losses, z, matrix, chunk, plan)
+            if wanted:
+                weights = torch.cat([_row_weights(plan, p) for p in chunk]).to(wide)[:, None]
+                back = (error @ matrix).to(wide) * (weights / plan.student_temp)
+                for piece, part in zip(chunk, torch.split(back, [p.rows for p in chunk]), strict=True):
+                    _views(gradients[piece.segment], plan, piece)[:] = part.view(piece.views, -1, part.shape[1])
+                of_prototypes = _add_product(of_prototypes, error, z * weights.to(z.dtype))
+        if wanted and not len(of_prototypes):
+            of_prototypes = torch.zeros_like(prototypes, dtype=wide)
+        ctx.save_for_backward(of_prototypes, *gradients)
+        ctx.dtypes = [prototypes.dtype, *(x.dtype for x in features)]
+        ctx.mark_non_differentiable(losses)
+        scales = losses.new_tensor([segment.scale for segment in plan.segments])
+        return (losses * scales).sum(), losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        grad_features, grad_prototypes = ctx.saved_tensors
-        features_dtype, prototypes_dtype = ctx.dtypes
-        return (grad_features * grads[0]).to(features_dtype), (grad_prototypes * grads[0]).to(prototypes_dtype), None
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        given = upstream[0]
+        gradients: Sequence[Tensor] = ctx.saved_tensors
+        # The usual case: losses are summed as they are. Looking at the value is free on the CPU only.
+        if given.device.type != "cpu" or given.item() != 1.0:
+            gradients = [gradient * given for gradient in gradients]
+        return None, *(gradient.to(dtype) for gradient, dtype in zip(gradients, ctx.dtypes, strict=True))
 
 
-def _loss_and_error(z: Tensor, matrix: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted loss of a chunk and d CE / d logits, softmax * mass - target.
-
-    Shapes: z [R, m, H] already divided by the temperature, target [m, K], weights [m] -> scalar, [R, m, K].
-    """
-    logits = (z @ matrix.T).to(target.dtype)
+def _accumulate_losses(losses: Tensor, z: Tensor, matrix: Tensor, chunk: Sequence[_Piece], plan: _Plan) -> Tensor:
+    """Add the chunk's losses and return d CE / d logits, softmax - target. Shapes: z [n, H] -> [n, K]."""
+    logits = (z @ matrix.T).to(losses.dtype)
     error = torch.softmax(logits, dim=-1)
-    mass = target.sum(-1)
     # The log-partition read off at the largest entry of each row, which saves a pass of exponentials.
     log_partition = logits.amax(-1) - error.amax(-1).log()
-    agreement = torch.bmm(logits.transpose(0, 1), target.unsqueeze(-1)).squeeze(-1).T
-    loss = ((log_partition * mass - agreement) * weights).sum()
-    return loss, error.mul_(mass[:, None]).sub_(target).to(z.dtype)
+    first = 0
+    for piece in chunk:
+        rows, shape = slice(first, first + piece.rows), (piece.views, piece.stop - piece.start)
+        segment = plan.segments[piece.segment]
+        target = segment.targets(piece.start, piece.stop).to(losses.dtype)
+        agreement = torch.bmm(logits[rows].view(*shape, -1).transpose(0, 1), target.unsqueeze(-1)).squeeze(-1).T
+        weights = segment.weights[piece.start : piece.stop]
+        losses[piece.segment] += ((log_partition[rows].view(shape) - agreement) * weights).sum()
+        error[rows].view(*shape, -1).sub_(target)
+        first += piece.rows
+    return error.to(z.dtype)
 
 
-def _product_dtype(features: Tensor) -> torch.dtype:
-    """The dtype of matrix products: autocast's where it is on, else the features' own."""
-    device = features.device.type
-    if torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
-    return features.dtype
+def _chunks(plan: _Plan, K: int) -> Iterator[list[_Piece]]:
+    """All rows of all segments, in groups whose logits fit `chunk_elements`; a segment's pieces are of even size."""
+    most = max(plan.chunk_elements // K, 16)
+    group: list[_Piece] = []
+    for index, segment in enumerate(plan.segments):
+        M = len(segment.weights)
+        views = len(segment.features) // M if M else 0
+        count = -(-M * views // most)
+        for part in range(count):
+            piece = _Piece(index, views, part * M // count, (part + 1) * M // count)
+            if piece.rows and group and sum(p.rows for p in group) + piece.rows > most:
+                yield group
+                group = []
+            group += [piece] if piece.rows else []
+    if group:
+        yield group
+
+
+def _views(x: Tensor, plan: _Plan, piece: _Piece) -> Tensor:
+    """The piece's rows of a segment's matrix, as [R, rows, H]."""
+    return x.view(piece.views, len(plan.segments[piece.segment].weights), -1)[:, piece.start : piece.stop]
+
+
+def _rows(x: Tensor, plan: _Plan, piece: _Piece) -> Tensor:
+    return _views(x.contiguous(), plan, piece).flatten(0, 1)
+
+
+def _row_weights(plan: _Plan, piece: _Piece) -> Tensor:
+    """The weight of every row of a piece in the total."""
+    segment = plan.segments[piece.segment]
+    return (segment.weights[piece.start : piece.stop] * segment.scale).repeat(piece.views)
+
+
+def _add_product(total: Tensor, error: Tensor, z: Tensor) -> Tensor:
+    """total + error' @ z, in place where there is a total already. Shapes: [K, H], [n, K], [n, H] -> [K, H]."""
+    if error.dtype != total.dtype:
+        product = (error.T @ z).to(total.dtype)
+        return total.add_(product) if len(total) else product
+    return total.addmm_(error.T, z) if len(total) else error.T @ z
+
+
+def _product_dtype(x: Tensor) -> torch.dtype:
+    """The dtype of matrix products: autocast's where it is on, else the tensor's own."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

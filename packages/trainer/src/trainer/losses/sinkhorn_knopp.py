@@ -30,12 +30,7 @@ def sinkhorn_knopp(logits: Tensor, temp: float, iterations: int = 3) -> Tensor:
     row vanishes.
     Shapes: [M, K] -> [M, K], float32; M may be 0 on some ranks.
     """
-    z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temp
-    E, v = _exponentials(z, _largest([z]))
-    for _ in range(iterations):
-        u = _largest_is_one(sum_over_ranks(v @ E).reciprocal())
-        v = (E @ u).reciprocal()
-    return E.mul_(u).mul_(v[:, None])
+    return _balance(logits.to(torch.promote_types(logits.dtype, torch.float32)) / temp, iterations)
 
 
 @torch.no_grad()
@@ -71,6 +66,15 @@ def sinkhorn_targets(
         u = _largest_is_one(sum_over_ranks(total).reciprocal())
     bias = u.log() - largest
     return lambda start, stop: torch.softmax(scaled_logits(start, stop).add_(bias), dim=-1)
+
+
+def _balance(z: Tensor, iterations: int) -> Tensor:
+    """Targets in place of the logits over the temperature. Shapes: [M, K] -> [M, K]."""
+    E, v = _exponentials(z, _largest([z]))
+    for _ in range(iterations):
+        u = _largest_is_one(sum_over_ranks(v @ E).reciprocal())
+        v = (E @ u).reciprocal()
+    return E.mul_(u).mul_(v[:, None])
 
 
 def _exponentials(z: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,16 +35,16 @@ def shifted_rows(targets: TargetRows, first: int) -> TargetRows:
     return rows
 
 
-def summed_rows(targets: TargetRows, views: int, images: int) -> TargetRows:
-    """Per image the sum of its views' targets; cross entropy is linear in the target, so one pass serves all views.
+def mean_rows(targets: TargetRows, views: int, images: int) -> TargetRows:
+    """Per image the mean of its views' targets; cross entropy is linear in the target, so one pass serves all views.
 
-    Shapes: targets of views * images rows, view-major -> rows of `images`, each summing to `views`.
+    Shapes: targets of views * images rows, view-major -> rows of `images`.
     """
 
     def rows(start: int, stop: int) -> Tensor:
         total = targets(start, stop).clone()
         for view in range(1, views):
             total += targets(view * images + start, view * images + stop)
-        return total
+        return total.div_(views)
 
     return rows

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from trainer.losses.dino_loss import DinoBatch, dino_global_loss, dino_local_loss
-from trainer.losses.ibot_loss import PatchChoice, ibot_loss, masked_patches
+from trainer.losses.dino_loss import DinoBatch, dino_global_segment, dino_local_segment
+from trainer.losses.ibot_loss import PatchChoice, ibot_segment, masked_patches
 from trainer.losses.koleo import koleo_loss
+from trainer.losses.prototype_cross_entropy import prototype_cross_entropies
 from trainer.losses.teacher_targets import TargetRows, shifted_rows
 from trainer.methods.diagnostics import agreement, rank_me, target_statistics
 from trainer.methods.dinov2_settings import DinoV2Settings
@@ -143,35 +144,56 @@ class DinoV2(Method):
         self, student: StudentView, choice: PatchChoice, targets: StepTargets, batch: CropBatch, knobs: StepKnobs
     ) -> LossTerms:
         """Act three: the losses, each as it is back-propagated and as the official code logs it."""
-        s, sizes, temp = self.settings, targets.sizes, self.settings.student_temp
-        share = sizes.images / sizes.step_images
-        local = dino_local_loss(student.local_cls, student.dino_prototypes, targets.dino, sizes, temp)
-        global_ = dino_global_loss(student.global_cls, student.dino_prototypes, targets.dino, sizes, temp)
-        crops = 2 * sizes.step_images
-        patch = ibot_loss(student.patches, student.ibot_prototypes, targets.ibot, choice.weights, crops, temp)
+        s, sizes = self.settings, targets.sizes
+        prototype_total, losses = self._prototype_losses(student, choice, targets)
         views = student.global_tokens.cls.chunk(2)
         spread = torch.stack([koleo_loss(v, s.koleo_min_distance, s.koleo_distributed) for v in views]).sum()
+        spread = s.koleo_weight * (sizes.images / sizes.step_images) * spread
         terms = {
-            "dino_local": s.dino_weight * local,
-            "dino_global": s.dino_weight * global_,
-            "koleo": s.koleo_weight * share * spread,
-            "ibot": s.ibot_weight * patch,
+            "dino_local": s.dino_weight * losses["dino_local"],
+            "dino_global": s.dino_weight * losses["dino_global"],
+            "koleo": spread,
+            "ibot": s.ibot_weight * losses["ibot"],
         }
         logged = {
-            "dino_local_crops_loss": local,
-            "dino_global_crops_loss": global_,
-            "koleo_loss": terms["koleo"] / 2,
-            "ibot_loss": patch / 2,
+            "dino_local_crops_loss": losses["dino_local"],
+            "dino_global_crops_loss": losses["dino_global"],
+            "koleo_loss": spread / 2,
+            "ibot_loss": losses["ibot"] / 2,
         }
+        total = prototype_total + spread
         if self.gram is not None:
-            terms["gram"] = share * self.gram.loss(student.global_tokens.patches, batch.global_crops, knobs.step)
-            logged["gram_loss"] = terms["gram"]
+            anchored = self.gram.loss(student.global_tokens.patches, batch.global_crops, knobs.step)
+            terms["gram"] = logged["gram_loss"] = anchored * (sizes.images / sizes.step_images)
+            total = total + terms["gram"]
         return LossTerms(
-            total=torch.stack([*terms.values()]).sum(),
+            total=total,
             terms={name: value.detach() for name, value in terms.items()},
             logged={name: value.detach() for name, value in logged.items()},
             diagnostics=_diagnostics(student, targets, terms) if knobs.diagnose else {},
         )
+
+    def _prototype_losses(
+        self, student: StudentView, choice: PatchChoice, targets: StepTargets
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """DINO and iBOT: their weighted sum, and each unweighted. With a shared head, one pass over its prototypes."""
+        s, sizes = self.settings, targets.sizes
+        dino = {
+            "dino_local": dino_local_segment(student.local_cls, targets.dino, sizes, s.dino_weight),
+            "dino_global": dino_global_segment(student.global_cls, targets.dino, sizes, s.dino_weight),
+        }
+        crops = 2 * sizes.step_images
+        ibot = {"ibot": ibot_segment(student.patches, targets.ibot, choice.weights, crops, s.ibot_weight)}
+        passes = [(dino | ibot, student.dino_prototypes)]
+        if s.ibot_head is not None:
+            passes = [(dino, student.dino_prototypes), (ibot, student.ibot_prototypes)]
+        totals: list[Tensor] = []
+        losses: dict[str, Tensor] = {}
+        for segments, prototypes in passes:
+            total, parts = prototype_cross_entropies(list(segments.values()), prototypes, s.student_temp)
+            totals.append(total)
+            losses.update(zip(segments, parts, strict=True))
+        return torch.stack(totals).sum(), losses
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups of the student."""

@@ -40,9 +40,7 @@ class WeightNormedPrototypes(nn.Module):
 
     def matrix(self) -> Tensor:
         """The prototypes. Shapes: [K, H]."""
-        lengths = torch.linalg.vector_norm(self.weight_v, dim=1, keepdim=True)
-        matrix: Tensor = self.weight_v * (self.weight_g / lengths)
-        return matrix
+        return torch._weight_norm(self.weight_v, self.weight_g, 0)
 
 
 class PlainPrototypes(nn.Module):
