@@ -30,13 +30,20 @@ def build_probe(asked: ProbeSection, crops: AugmentationSettings, device: torch.
 
 
 def loop_settings(
-    run: RunSection, probe: ProbeSection, *, micro_batches: int, clip_norm: float, precision: str
+    run: RunSection,
+    probe: ProbeSection,
+    *,
+    micro_batches: int,
+    clip_norm: float,
+    precision: str,
+    freeze_backbone_steps: int = 0,
 ) -> LoopSettings:
     """Length and rhythm of the loop, from the run and probe sections and what the plan worked out."""
     return LoopSettings(
         total_steps=run.steps,
         accumulate=micro_batches,
         clip_norm=clip_norm,
+        freeze_backbone_steps=freeze_backbone_steps,
         precision=precision,
         log_every=run.log_every_steps,
         checkpoint_every=run.checkpoint_every_steps,

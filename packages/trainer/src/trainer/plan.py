@@ -13,6 +13,7 @@ from contracts.dataset_folder import read_dataset
 from trainer.config.pretrain import PretrainConfig
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
+from trainer.initial_weights import InitialModel
 from trainer.memory_estimate import MemoryEstimate, estimate_memory
 from trainer.methods.dinov2 import DinoV2
 from trainer.recipe import method_settings, schedule_settings
@@ -43,6 +44,8 @@ class PretrainPlan:
     workers: int
     peak_lr: float
     schedules: dict[str, float]
+    initial_weights: str
+    freeze_backbone_steps: int
     student_tokens_per_step: int
     teacher_tokens_per_step: int
     parameters: dict[str, int]
@@ -55,7 +58,9 @@ class PretrainPlan:
         return {**asdict(self), "notes": list(self.notes)}
 
 
-def make_plan(config: PretrainConfig, source: ImageSource, world_size: int = 1) -> PretrainPlan:
+def make_plan(
+    config: PretrainConfig, source: ImageSource, initial: InitialModel | None = None, world_size: int = 1
+) -> PretrainPlan:
     """Work out what a run will do. Nothing is allocated: parameters are counted on torch's meta device."""
     device = choose_device(config.run.device)
     precision = choose_precision(config.run.precision, device)
@@ -83,6 +88,8 @@ def make_plan(config: PretrainConfig, source: ImageSource, world_size: int = 1) 
         workers=choose_workers(config.data.workers, device),
         peak_lr=fitted.settings.lr,
         schedules=schedules,
+        initial_weights="random" if initial is None else f"{initial.folder} ({initial.fingerprint})",
+        freeze_backbone_steps=_frozen_steps(config, initial),
         student_tokens_per_step=batch * (global_tokens + local_tokens),
         teacher_tokens_per_step=batch * global_tokens,
         parameters=parameters,
@@ -90,6 +97,13 @@ def make_plan(config: PretrainConfig, source: ImageSource, world_size: int = 1) 
         memory=estimate_memory(config, parameters, micro * (global_tokens + local_tokens), precision),
         notes=tuple(notes),
     )
+
+
+def _frozen_steps(config: PretrainConfig, initial: InitialModel | None) -> int:
+    """A trained backbone with fresh heads waits for them for a tenth of the run, unless the settings say otherwise."""
+    if config.model.freeze_backbone_steps is not None:
+        return config.model.freeze_backbone_steps
+    return config.run.steps // 10 if initial is not None and not initial.has_heads else 0
 
 
 def tokens_per_image(config: PretrainConfig) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from trainer.engine.environment import environment
 from trainer.engine.loop import TrainJob, TrainOutcome, train
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
 from trainer.export.model_folder import ModelDescription, export_model
+from trainer.initial_weights import InitialModel, find_initial_model, start_from
 from trainer.job_parts import build_probe, loop_settings, stream_from
 from trainer.methods.dinov2 import DinoV2
 from trainer.models.sizes import parse_arch
@@ -47,6 +48,7 @@ class PlannedRun:
     source: ImageSource
     plan: PretrainPlan
     identity: RunIdentity
+    initial: InitialModel | None
     out: Path
 
 
@@ -56,10 +58,13 @@ def plan_run(config: PretrainConfig, name: str, out: Path | None) -> PlannedRun:
     Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
     """
     source = open_source(config.data.path)
-    plan = make_plan(config, source)
+    initial = find_initial_model(config.model.init_from) if config.model.init_from else None
+    plan = make_plan(config, source, initial)
     data = {"images": plan.data.images, "fingerprint": plan.data.fingerprint}
+    if initial is not None:
+        data["initial_weights"] = initial.fingerprint
     identity = RunIdentity(config, data, FREE_SETTINGS)
-    return PlannedRun(config, source, plan, identity, out or DEFAULT_RUNS / f"{name}-{identity.sha256()[:8]}")
+    return PlannedRun(config, source, plan, identity, initial, out or DEFAULT_RUNS / f"{name}-{identity.sha256()[:8]}")
 
 
 def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, Any]:
@@ -86,6 +91,8 @@ def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
     config, plan = planned.config, planned.plan
     torch.manual_seed(config.run.seed)
     method = DinoV2(method_settings(config))
+    if planned.initial is not None:
+        start_from(planned.initial, method)
     device = torch.device(plan.device)
     return TrainJob(
         method=method.to(device),
@@ -99,6 +106,7 @@ def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
             micro_batches=plan.micro_batches,
             clip_norm=config.optim.clip_norm,
             precision=plan.precision,
+            freeze_backbone_steps=plan.freeze_backbone_steps,
         ),
         identity_sha256=planned.identity.sha256(),
         device=device,

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trainer.config.model import HeadSection
+from trainer.config.objective import GramSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
 from trainer.config.pretrain import PretrainConfig
 from trainer.config.run import RunSection
 from trainer.methods.dinov2_settings import DinoV2Settings
+from trainer.methods.gram_anchor import GramSettings
 from trainer.models.heads import HeadSettings
 from trainer.models.sizes import vit_settings
 from trainer.models.vision_transformer import VitSettings
@@ -59,8 +61,21 @@ def method_settings(config: PretrainConfig) -> DinoV2Settings:
         dino_weight=losses.dino_weight,
         ibot_weight=losses.ibot_weight,
         koleo_weight=losses.koleo_weight,
+        gram=_gram_settings(losses.gram),
         layerwise_decay=optim.layerwise_decay,
         patch_embed_multiplier=optim.patch_embed_lr_multiplier,
+    )
+
+
+def _gram_settings(section: GramSection | None) -> GramSettings | None:
+    if section is None:
+        return None
+    return GramSettings(
+        weight=section.weight,
+        start_step=section.start_step,
+        refresh_every=section.refresh_every_steps,
+        max_refreshes=section.max_refreshes,
+        enlarge=section.enlarge,
     )
 
 

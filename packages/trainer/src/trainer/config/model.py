@@ -20,6 +20,15 @@ class ModelSection(StrictModel):
     drop_path_uniform: bool = Field(True, description="same rate in every block; false: grows linearly from 0")
     position: Literal["learned", "rope"] = Field("learned", description="position embedding")
     resampling: str = Field("official", description="how a learned position table is resized to another grid")
+    init_from: str | None = Field(
+        None, description="run, model folder or hub id to start from; positions are resized to crops.global_px"
+    )
+    freeze_backbone_steps: int | None = Field(
+        None,
+        ge=0,
+        description="steps for which only the heads are trained; none: a tenth of the run when init_from brings "
+        "no heads, else 0",
+    )
     attention: str = Field("sdpa", description="attention backend of the training step")
 
 

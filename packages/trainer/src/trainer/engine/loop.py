@@ -36,12 +36,14 @@ class LoopSettings:
     """Length and rhythm of a run, in optimiser steps; 0 means never (probe_every, export_every).
 
     `accumulate` micro-batches make one step; `clip_norm` limits the gradient norm of each part of the student;
-    `max_skipped` non-finite steps in a row end the run.
+    for `freeze_backbone_steps` the student is trained without its backbone; `max_skipped` non-finite steps in a row end
+    the run.
     """
 
     total_steps: int
     accumulate: int = 1
     clip_norm: float | None = 3.0
+    freeze_backbone_steps: int = 0
     precision: str = "fp32"
     log_every: int = 10
     checkpoint_every: int = 1000
@@ -98,11 +100,10 @@ def train(job: TrainJob) -> TrainOutcome:
             _probe(job, recorder, 0)
         stream = _Stream(job, progress.position) if progress.step < settings.total_steps else None
         while stream is not None and progress.step < settings.total_steps and stop.received is None:
+            _freeze_or_thaw(job, progress.step)
             batches = recorder.waited_for(stream.take)
             knobs = replace(job.knobs(progress.step), diagnose=recorder.is_due(progress.step + 1))
-            report = training_step(
-                job.method, job.optimizer, batches, knobs, settings.clip_norm, autocast_dtype(settings.precision)
-            )
+            report = _step(job, batches, knobs)
             _count(progress, report, batches, settings.max_skipped)
             recorder.record(progress, knobs, report, batches, stream.skipped_images())
             _periodic_acts(job, recorder, progress)
@@ -131,6 +132,27 @@ def _resume(job: TrainJob, recorder: Recorder) -> Progress:
     progress = restore_state(checkpoint, job.method, job.optimizer)
     recorder.say(f"going on from step {progress.step} of {job.settings.total_steps}")
     return progress
+
+
+def _step(job: TrainJob, batches: list[CropBatch], knobs: StepKnobs) -> StepReport:
+    """Take one step. Errors: UserError when the device has too little memory for it."""
+    settings = job.settings
+    try:
+        dtype = autocast_dtype(settings.precision)
+        return training_step(job.method, job.optimizer, batches, knobs, settings.clip_norm, dtype)
+    except torch.OutOfMemoryError as error:
+        images = len(batches[0].keys)
+        raise UserError(
+            f"the memory of {job.device} is too small for {images} images at once: set run.micro_batch_size to a "
+            f"smaller part of run.batch_size, such as {max(images // 2, 1)}, and name another --out"
+        ) from error
+
+
+def _freeze_or_thaw(job: TrainJob, step: int) -> None:
+    """Only the heads are trained at first, where that is asked for: fresh heads would pull a trained backbone apart."""
+    frozen_for = job.settings.freeze_backbone_steps
+    if frozen_for and "backbone" in job.method.student:
+        job.method.student["backbone"].requires_grad_(step >= frozen_for)
 
 
 def _count(progress: Progress, report: StepReport, batches: list[CropBatch], max_skipped: int) -> None:
