@@ -34,6 +34,7 @@ from curation.init import NewWorkspace, absolute, init_workspace, named_paths
 from curation.look_up import explain, query_set
 from curation.recipe_step import RecipeReport, run_steps
 from curation.recipes.recipe import read_recipe
+from curation.report_step import ReportReport, report_into
 from curation.retrieve_step import RetrieveReport, retrieve_into
 from curation.workspace import Workspace
 from curation.write.verify import VerifyReport, verify
@@ -44,6 +45,7 @@ __all__ = [
     "NewWorkspace",
     "QueryReport",
     "RecipeReport",
+    "ReportReport",
     "RetrieveReport",
     "VerifyReport",
     "Workspace",
@@ -56,6 +58,7 @@ __all__ = [
     "init_from_options",
     "open_engine",
     "query",
+    "report",
     "retrieve",
     "run_recipe",
     "verify",
@@ -161,3 +164,8 @@ def run_recipe(
 ) -> RecipeReport:
     """Run the steps of a recipe file; what is done already and has not changed is not done again."""
     return run_steps(workspace, config, read_recipe(recipe), engine, say)
+
+
+def report(workspace: Workspace, config: CurateConfig, out: Path | None = None) -> ReportReport:
+    """Write one HTML page over a workspace: counts, composition, duplicates, doubtful pairs, retrievals."""
+    return report_into(workspace, config, out)

@@ -75,7 +75,7 @@ def build_into(
     workspace.require_catalog()
     final = out or workspace.dataset
     recompute_selection(workspace)
-    card = CardSettings(_flow(workspace), _settings_told(workspace, config))
+    card = CardSettings(flow_of(workspace), _settings_told(workspace, config))
     plan = plan_dataset(workspace, config, card)
     state = "planned" if dry_run else "unchanged" if is_built(final, plan) else "written"
     if state == "written":
@@ -116,7 +116,8 @@ def _counts(found: SeedResult) -> SeedCounts:
     return SeedCounts(found.report.seed, found.report.seed_images, dict(found.report.rows))
 
 
-def _flow(workspace: Workspace) -> list[tuple[str, int]]:
+def flow_of(workspace: Workspace) -> list[tuple[str, int]]:
+    """Counts from offered files to kept images."""
     catalog = read_catalog(workspace.catalog, ["key"])
     selection = read_table(workspace.selection, SELECTION, ["reason", "kept"])
     unreadable = int(pc.sum(pc.is_null(catalog.column("key"))).as_py() or 0)

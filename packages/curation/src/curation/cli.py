@@ -324,6 +324,21 @@ def query(
 
 
 @app.command()
+def report(
+    out: Annotated[Path | None, typer.Option("--out", help="File (default: WORKSPACE/report.html).")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one HTML page: counts, composition, duplicate groups, pairs around the threshold, what seeds brought.
+
+    Example: curate report
+    """
+    place = api.Workspace(workspace)
+    show(api.report(place, place.config(settings or ()), out).as_dict(), "report", as_json=as_json)
+
+
+@app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe: a YAML file with steps.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

@@ -46,10 +46,11 @@ class RetrieveReport:
 
     def lines(self) -> list[str]:
         """A line per seed set."""
-        return [*(_line(seed) for seed in self.seeds), "next: curate build, or trainer pretrain"]
+        return [*(line_of(seed) for seed in self.seeds), "next: curate build, or trainer pretrain"]
 
 
-def _line(seed: SeedReport) -> str:
+def line_of(seed: SeedReport) -> str:
+    """What a seed set brought, in a sentence."""
     rows = ", ".join(f"{count:,} {mode}" for mode, count in seed.rows.items())
     text = f"{seed.seed}: {seed.seed_images:,} seed images brought {seed.images:,} images ({rows})"
     if seed.collision_rate is not None:

@@ -51,6 +51,41 @@ class Query:
     brought: list[tuple[str, float]]
 
 
+@dataclass(frozen=True)
+class SeedFindings:
+    """What one seed set brought: a sentence, and some of its queries."""
+
+    name: str
+    summary: str
+    queries: list[Query]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that the page shows."""
+
+    title: str
+    flow: list[tuple[str, int]]
+    composition_head: Sequence[str]
+    composition_rows: Sequence[Sequence[str]]
+    quarantined: list[Quarantined]
+    group_sizes: list[tuple[int, int]]
+    groups: list[Group]
+    threshold: float
+    pairs_above: list[Pair]
+    pairs_below: list[Pair]
+    seeds: list[SeedFindings]
+
+    def keys(self) -> list[str]:
+        """Keys of all images that are shown, each once."""
+        keys = [key for group in self.groups for key in group.keys]
+        keys += [key for pair in (*self.pairs_above, *self.pairs_below) for key in (pair.key_a, pair.key_b)]
+        for seed in self.seeds:
+            for query in seed.queries:
+                keys += [*([query.query_key] if query.query_key else []), *(key for key, _ in query.brought)]
+        return list(dict.fromkeys(keys))
+
+
 def quarantined(catalog: pa.Table, examples: int = 4) -> list[Quarantined]:
     """By reason code, the most frequent first. `catalog`: columns uri, status, error."""
     bad = catalog.filter(pc.not_equal(pc.cast(catalog.column("status"), pa.string()), "ok"))
@@ -112,11 +147,3 @@ def retrieval_examples(rows: pa.Table, queries: int, images: int) -> list[Query]
         Query(f"seed image {query}" if query else f"cluster {cluster}", query, by_query[query, cluster][:images])
         for query, cluster in chosen
     ]
-
-
-def all_keys(groups: Sequence[Group], pairs: Sequence[Pair], queries: Sequence[Query]) -> list[str]:
-    """Keys of pool images that the galleries show, each once, in order."""
-    keys = [key for group in groups for key in group.keys]
-    keys += [key for pair in pairs for key in (pair.key_a, pair.key_b)]
-    keys += [key for query in queries for key, _ in query.brought]
-    return list(dict.fromkeys(keys))

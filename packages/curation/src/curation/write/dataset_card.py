@@ -70,9 +70,12 @@ def dataset_card(facts: CardFacts) -> str:
     )
 
 
-def composition_table(parts: Sequence[Part], samples: int) -> list[str]:
-    """Lines of the composition table, with its sum."""
-    rows = [
+COMPOSITION_HEAD = ("seed set", "mode", "seed images", "retrieved", "images", "share")
+
+
+def composition_rows(parts: Sequence[Part], samples: int) -> list[tuple[str, ...]]:
+    """The composition as text, a row per part, columns of COMPOSITION_HEAD."""
+    return [
         (
             part.seed or "(the deduplicated pool)",
             part.mode or part.origin,
@@ -83,22 +86,18 @@ def composition_table(parts: Sequence[Part], samples: int) -> list[str]:
         )
         for part in parts
     ]
+
+
+def composition_table(parts: Sequence[Part], samples: int) -> list[str]:
+    """Lines of the composition table in Markdown, with its sum."""
     total = sum(part.images for part in parts)
-    rows.append(("**total**", "", "", "", f"**{total:,}**", ""))
-    return _table(("seed set", "mode", "seed images", "retrieved", "images", "share"), rows)
+    rows = [*composition_rows(parts, samples), ("**total**", "", "", "", f"**{total:,}**", "")]
+    return _table(COMPOSITION_HEAD, rows)
 
 
 def composition_lines(parts: Sequence[Part], samples: int) -> list[str]:
     """The composition for a terminal: a line per part, columns aligned."""
-    rows = [
-        (
-            part.seed or "(the deduplicated pool)",
-            part.mode or part.origin,
-            f"{part.images:,}",
-            f"{100 * part.images / max(samples, 1):.1f} %",
-        )
-        for part in parts
-    ]
+    rows = [(row[0], row[1], row[4], row[5]) for row in composition_rows(parts, samples)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
     return [
         f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}" for row in rows

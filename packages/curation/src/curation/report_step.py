@@ -1,0 +1,116 @@
+"""`curate report`: one HTML page over a workspace: counts, composition, groups, doubtful pairs, what seeds brought."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.publish import publish_text
+from contracts.tables import GROUPS, PAIRS, SELECTION, empty_table, read_table
+from curation.build_step import CardSettings, flow_of, plan_dataset
+from curation.catalog import read_catalog, unique_images
+from curation.config import CurateConfig
+from curation.report.findings import (
+    Findings,
+    SeedFindings,
+    group_sizes,
+    largest_groups,
+    pairs_around,
+    quarantined,
+    retrieval_examples,
+)
+from curation.report.page import page
+from curation.report.thumbnails import thumbnails
+from curation.retrieve.retrieval_files import SeedResult, read_retrievals
+from curation.retrieve_step import line_of
+from curation.select.selection import read_groups, recompute_selection
+from curation.workspace import Workspace
+from curation.write.dataset_card import COMPOSITION_HEAD, composition_rows
+
+GROUPS_SHOWN, MEMBERS_SHOWN, PAIRS_SHOWN, QUERIES_SHOWN, BROUGHT_SHOWN, SEEDS_SHOWN = 12, 8, 10, 6, 8, 8
+
+
+@dataclass(frozen=True)
+class ReportReport:
+    """Where the page is, how large, and how many pictures it shows."""
+
+    path: str
+    bytes: int
+    pictures: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def report_into(workspace: Workspace, config: CurateConfig, out: Path | None) -> ReportReport:
+    """Write the page, report.html of the workspace unless told otherwise. Errors: MissingInput (no catalogue)."""
+    workspace.require_catalog()
+    recompute_selection(workspace)
+    findings = gather(workspace, config)
+    thumbs = thumbnails(_uris(workspace, findings.keys()))
+    file = out or workspace.root / "report.html"
+    text = page(findings, thumbs)
+    publish_text(file, text)
+    return ReportReport(str(file), len(text.encode()), len(thumbs))
+
+
+def gather(workspace: Workspace, config: CurateConfig) -> Findings:
+    """Pick what the page shows."""
+    groups = read_groups(workspace)
+    threshold, pairs = _threshold(workspace), _pairs(workspace)
+    below, above = pairs_around(pairs, threshold, PAIRS_SHOWN)
+    flow = flow_of(workspace)
+    return Findings(
+        title=f"Curation of {workspace.root.resolve().name}",
+        flow=flow,
+        composition_head=COMPOSITION_HEAD,
+        composition_rows=_composition(workspace, config, flow),
+        quarantined=quarantined(read_catalog(workspace.catalog, ["uri", "status", "error"])),
+        group_sizes=group_sizes(groups if groups is not None else empty_table(GROUPS)),
+        groups=largest_groups(groups, GROUPS_SHOWN, MEMBERS_SHOWN) if groups is not None else [],
+        threshold=threshold,
+        pairs_above=above,
+        pairs_below=below,
+        seeds=[_seed(found) for found in read_retrievals(workspace.retrieval)[:SEEDS_SHOWN]],
+    )
+
+
+def _composition(workspace: Workspace, config: CurateConfig, flow: list[tuple[str, int]]) -> list[tuple[str, ...]]:
+    selection = read_table(workspace.selection, SELECTION, ["kept"])
+    if not pc.any(selection.column("kept")).as_py():
+        return []
+    plan = plan_dataset(workspace, config, CardSettings(flow, {}))
+    return composition_rows(plan.parts, plan.samples)
+
+
+def _threshold(workspace: Workspace) -> float:
+    report = workspace.dedup / "report.json"
+    return float(json.loads(report.read_text(encoding="utf-8"))["threshold"]) if report.is_file() else 1.0
+
+
+def _pairs(workspace: Workspace) -> pa.Table:
+    file = workspace.dedup / "pairs.parquet"
+    return read_table(file, PAIRS) if file.is_file() else empty_table(PAIRS)
+
+
+def _seed(found: SeedResult) -> SeedFindings:
+    queries = retrieval_examples(found.rows, QUERIES_SHOWN, BROUGHT_SHOWN)
+    return SeedFindings(found.report.seed, line_of(found.report), queries)
+
+
+def _uris(workspace: Workspace, keys: list[str]) -> dict[str, str]:
+    """Where the shown images are: in the pool, or in an image set."""
+    wanted = pa.array(keys, pa.string())
+    uris: dict[str, str] = {}
+    for catalog in (workspace.catalog, *sorted((workspace.root / "sets").glob("*/catalog"))):
+        images = unique_images(catalog, ())
+        found = images.filter(pc.is_in(images.column("key"), value_set=wanted))
+        for row in found.to_pylist():
+            uris.setdefault(row["key"], row["uri"])
+    return uris
