@@ -29,7 +29,7 @@ def identity(lr: float = 1.0, workers: int = 1, images: int = 10) -> RunIdentity
 
 def start(root: Path, asked: RunIdentity) -> None:
     run = open_run(root, asked, resume=None)
-    publish_run_files(run, asked.config, {"data": dict(asked.data)}, {"torch": "x"})
+    publish_run_files(run, asked, {"steps": 3}, {"torch": "x"})
 
 
 def test_the_same_run_is_taken_up_also_with_other_workers(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, An
     if report is not None:
         return {**report, "run": str(run.root), "already_finished": True}
     job = build_job(planned, run)
-    publish_run_files(run, planned.config, planned.plan.values(), environment(job.device))
+    publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
     outcome = train(job)
     fields = _report(planned, outcome)
     if outcome.stopped_by is None:

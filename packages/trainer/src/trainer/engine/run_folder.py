@@ -20,6 +20,8 @@ from contracts.header import read_header, write_header
 from contracts.publish import publish_json, publish_text, remove_drafts
 
 FORMAT, VERSION = "winnow.run", 1
+INPUTS = "inputs"
+"""Section of plan.yaml with what tells the run's data apart from other data."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class RunIdentity:
             if there.get(name) != here.get(name):
                 return f"{name} {there.get(name)!r} where {here.get(name)!r} is asked for now"
         plan = read_yaml(run.plan) if run.plan.is_file() else {}
-        before = flat(plan.get("data") or {})
+        before = flat(plan.get(INPUTS) or {})
         for name, value in flat(dict(self.data)).items():
             if name in before and before[name] != value:
                 return f"other data ({name} was {before[name]!r} and is {value!r} now)"
@@ -153,14 +155,14 @@ def open_run(root: Path, identity: RunIdentity, *, resume: bool | None) -> RunFo
 
 
 def publish_run_files(
-    run: RunFolder, config: StrictModel, plan: Mapping[str, Any], environment: Mapping[str, Any]
+    run: RunFolder, identity: RunIdentity, plan: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> None:
     """Publish what was asked, what will run and on what; config.yaml last, since it marks the folder as a run."""
     run.root.mkdir(parents=True, exist_ok=True)
     remove_drafts(run.root)
-    publish_text(run.plan, dump_yaml(plan))
+    publish_text(run.plan, dump_yaml({**plan, INPUTS: dict(identity.data)}))
     publish_json(run.environment, dict(environment))
-    publish_text(run.config, dump_yaml(config))
+    publish_text(run.config, dump_yaml(identity.config))
 
 
 def publish_finished(run: RunFolder, identity_sha256: str, fields: Mapping[str, Any]) -> None:
