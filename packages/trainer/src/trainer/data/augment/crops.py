@@ -1,7 +1,8 @@
 """Cut, resize and recolour the crops of one image from parameters that were drawn before.
 
 The cut is resized with antialiased bicubic interpolation on 8-bit pixels straight from the decoded image (a view, no
-copy). Colour, blur and solarisation follow in the order of the official recipe.
+copy). Colour, blur and solarisation follow in the order of the official recipe. Compiled kernels do all of it where
+they were installed; what stands here says what they do, and does it where they were not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from trainer.data.augment import compiled
 from trainer.data.augment import pixel_ops as ops
 from trainer.data.augment.parameters import CropParameters
 from trainer.data.augment.settings import AugmentationSettings
@@ -21,7 +23,10 @@ Pixels = NDArray[np.uint8]
 
 
 def make_crop(image: Pixels, crop: CropParameters, settings: AugmentationSettings, out: Pixels) -> None:
-    """Make one crop. Shapes: image uint8 [H, W, C]; out uint8 [C, S, S] is filled, S is its side."""
+    """Make one crop without the compiled kernels.
+
+    Shapes: image uint8 [H, W, C]; out uint8 [C, S, S] is filled, S is its side.
+    """
     size = out.shape[-1]
     cut = image[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
     resized = resize(cut, size)
@@ -57,6 +62,10 @@ def make_crops(
     image: Pixels, crops: Sequence[CropParameters], settings: AugmentationSettings, out: Sequence[Pixels]
 ) -> None:
     """Make all crops of an image; out[i] (uint8 [C, S, S]) receives crop i."""
+    library = compiled.kernels()
+    if library is not None:
+        compiled.make_crops(library, image, crops, settings, out)
+        return
     for crop, target in zip(crops, out, strict=True):
         make_crop(image, crop, settings, target)
 

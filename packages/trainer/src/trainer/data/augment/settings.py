@@ -38,7 +38,7 @@ class AugmentationSettings(StrictModel):
         description="blur probabilities of (global 1, global 2, local): released 0, 0.9, 0.5 as the published weights "
         "were trained; nominal 1.0, 0.1, 0.5 as the paper says",
     )
-    blur_kernel_px: int = Field(default=9, ge=1, description="width of the Gaussian kernel, pixels, odd")
+    blur_kernel_px: int = Field(default=9, ge=1, le=127, description="width of the Gaussian kernel, pixels, odd")
     blur_sigma_px: Range = Field(default=(0.1, 2.0), description="standard deviation of the blur, pixels")
     solarize_probability: float = Field(default=0.2, ge=0, le=1, description="global crop 2 only (3 channels only)")
     solarize_threshold: int = Field(default=128, ge=0, le=256, description="grey levels from here on are inverted")

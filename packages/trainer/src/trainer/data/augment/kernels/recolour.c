@@ -1,0 +1,180 @@
+/* Colour jitter, grayscale, blur and solarisation on planar bytes: pixel_ops.py, equal bit for bit.
+
+   Steps that need no neighbours are done block by block, as 32-bit floats that hold whole grey levels. */
+
+#include "kernels.h"
+
+#include <math.h>
+
+enum { BLOCK = 256 };
+static const float TO_NEAREST = 12582912.0f; /* 1.5 * 2^23: adding and subtracting it rounds to the nearest even */
+
+INLINE float whole(float x) { return (float)(int32_t)x; }
+INLINE float larger(float a, float b) { return a > b ? a : b; }
+INLINE float smaller(float a, float b) { return a < b ? a : b; }
+INLINE float share(float x) { return smaller(larger(x, 0.0f), 1.0f); }
+INLINE float luma(float r, float g, float b) {
+    return whole((19595.0f * r + 38470.0f * g + 7471.0f * b + 32768.0f) * (1.0f / 65536.0f));
+}
+INLINE float blend(float x, float toward, float factor) {
+    return whole(smaller(larger(toward + factor * (x - toward), 0.0f), 255.0f));
+}
+
+INLINE void hue(float *restrict red, float *restrict green, float *restrict blue, float shift) {
+    for (int i = 0; i < BLOCK; i++) {
+        float r = red[i], g = green[i], b = blue[i];
+        float high = larger(larger(r, g), b), low = smaller(smaller(r, g), b), chroma = high - low;
+        float part = (high - (r + g + b - high - low)) / larger(chroma, 1.0f);
+        int ascending = r == high ? g <= b : g == high ? b <= r : r <= g;
+        float base = r == high ? 0.0f : g == high ? 2.0f : 4.0f;
+        float circle = (ascending ? base - 1.0f + part : base + 1.0f - part) / 6.0f;
+        float angle = whole((circle < 0.0f ? circle + 1.0f : circle) * 255.0f) + shift;
+        angle = (angle > 255.0f ? angle - 256.0f : angle) * 6.0f / 255.0f;
+        float colourfulness = whole(chroma / larger(high, 1.0f) * 255.0f) / 255.0f;
+        red[i] = whole(high * (1.0f - colourfulness * share(2.0f - fabsf(angle - 3.0f))) + 0.5f);
+        green[i] = whole(high * (1.0f - colourfulness * share(fabsf(angle - 2.0f) - 1.0f)) + 0.5f);
+        blue[i] = whole(high * (1.0f - colourfulness * share(fabsf(angle - 4.0f) - 1.0f)) + 0.5f);
+    }
+}
+
+INLINE void one_step(enum step_kind kind, float value, float mean, float *restrict r, float *restrict g,
+                     float *restrict b) {
+    switch (kind) {
+    case BRIGHTNESS:
+    case CONTRAST:
+        for (int i = 0; i < BLOCK; i++) r[i] = blend(r[i], mean, value);
+        for (int i = 0; i < BLOCK; i++) g[i] = blend(g[i], mean, value);
+        for (int i = 0; i < BLOCK; i++) b[i] = blend(b[i], mean, value);
+        break;
+    case SATURATION:
+        for (int i = 0; i < BLOCK; i++) {
+            float gray = luma(r[i], g[i], b[i]);
+            r[i] = blend(r[i], gray, value);
+            g[i] = blend(g[i], gray, value);
+            b[i] = blend(b[i], gray, value);
+        }
+        break;
+    case HUE: hue(r, g, b, value); break;
+    case GRAYSCALE:
+        for (int i = 0; i < BLOCK; i++) r[i] = g[i] = b[i] = luma(r[i], g[i], b[i]);
+        break;
+    case SOLARIZE:
+        for (int i = 0; i < BLOCK; i++) r[i] = r[i] >= value ? 255.0f - r[i] : r[i];
+        for (int i = 0; i < BLOCK; i++) g[i] = g[i] >= value ? 255.0f - g[i] : g[i];
+        for (int i = 0; i < BLOCK; i++) b[i] = b[i] >= value ? 255.0f - b[i] : b[i];
+        break;
+    default: break;
+    }
+}
+
+INLINE void load(float *restrict to, const uint8_t *restrict from, int n) {
+    if (n == BLOCK)
+        for (int i = 0; i < BLOCK; i++) to[i] = from[i];
+    else
+        for (int i = 0; i < BLOCK; i++) to[i] = i < n ? from[i] : 0.0f;
+}
+
+INLINE void store(uint8_t *restrict to, const float *restrict from, int n) {
+    if (n == BLOCK)
+        for (int i = 0; i < BLOCK; i++) to[i] = (uint8_t)(int32_t)from[i];
+    else
+        for (int i = 0; i < n; i++) to[i] = (uint8_t)(int32_t)from[i];
+}
+
+/* Some steps in one pass over the pixels. `mean` is what CONTRAST, if it is the first step, mixes with.
+   Returns the sum of all gray values after the steps if it is asked for. */
+WIDEST static int64_t pointwise(uint8_t *planes, ptrdiff_t pixels, const int32_t *kinds, const float *values, int steps,
+                                float mean, int want_gray) {
+    float r[BLOCK], g[BLOCK], b[BLOCK];
+    int64_t gray = 0;
+    for (ptrdiff_t at = 0; at < pixels; at += BLOCK) {
+        int n = pixels - at < BLOCK ? (int)(pixels - at) : BLOCK;
+        uint8_t *red = planes + at, *green = red + pixels, *blue = green + pixels;
+        load(r, red, n);
+        load(g, green, n);
+        load(b, blue, n);
+        for (int s = 0; s < steps; s++) one_step(kinds[s], values[s], kinds[s] == CONTRAST ? mean : 0.0f, r, g, b);
+        if (steps) {
+            store(red, r, n);
+            store(green, g, n);
+            store(blue, b, n);
+        }
+        if (want_gray) {
+            int32_t sum = 0;
+            for (int i = 0; i < BLOCK; i++) sum += i < n ? (int32_t)luma(r[i], g[i], b[i]) : 0;
+            gray += sum;
+        }
+    }
+    return gray;
+}
+
+static int mirrored(int i, int n) {
+    while (i < 0 || i >= n) i = i < 0 ? -i : 2 * n - 2 - i;
+    return i;
+}
+
+/* Blur one plane: rows into `rows` (floats), then columns. A constant reach where it is inlined lets both vectorise. */
+INLINE void blur_plane(uint8_t *plane, int size, const float *half, int reach, float *restrict line,
+                       float *restrict rows) {
+    for (int y = 0; y < size; y++) {
+        uint8_t *bytes = plane + (ptrdiff_t)y * size;
+        float *middle = line + reach, *out = rows + (ptrdiff_t)y * size;
+        for (int x = 0; x < size; x++) middle[x] = bytes[x];
+        for (int k = 1; k <= reach; k++) {
+            middle[-k] = bytes[mirrored(-k, size)];
+            middle[size - 1 + k] = bytes[mirrored(size - 1 + k, size)];
+        }
+        for (int x = 0; x < size; x++) {
+            float sum = half[0] * middle[x];
+            for (int k = 1; k <= reach; k++) sum += half[k] * (middle[x - k] + middle[x + k]);
+            out[x] = sum;
+        }
+    }
+    for (int y = 0; y < size; y++) {
+        uint8_t *bytes = plane + (ptrdiff_t)y * size;
+        const float *middle = rows + (ptrdiff_t)y * size;
+        const float *above[64], *below[64];
+        for (int k = 1; k <= reach; k++) {
+            above[k] = rows + (ptrdiff_t)mirrored(y - k, size) * size;
+            below[k] = rows + (ptrdiff_t)mirrored(y + k, size) * size;
+        }
+        for (int x = 0; x < size; x++) {
+            float sum = half[0] * middle[x];
+            for (int k = 1; k <= reach; k++) sum += half[k] * (above[k][x] + below[k][x]);
+            line[x] = (sum + TO_NEAREST) - TO_NEAREST;
+        }
+        for (int x = 0; x < size; x++) bytes[x] = (uint8_t)(int32_t)line[x];
+    }
+}
+
+WIDEST static void blur(uint8_t *planes, int channels, int size, const float *half, int reach, float *scratch) {
+    float *rows = scratch + size + 2 * reach;
+    for (int c = 0; c < channels; c++) {
+        uint8_t *plane = planes + (ptrdiff_t)c * size * size;
+        if (reach == 4)
+            blur_plane(plane, size, half, 4, scratch, rows);
+        else
+            blur_plane(plane, size, half, reach, scratch, rows);
+    }
+}
+
+size_t recolour_scratch(int size, int reach) { return sizeof(float) * ((size_t)size * size + size + 2 * (size_t)reach); }
+
+void recolour(const struct crop *crop, int channels, int reach, float *scratch) {
+    ptrdiff_t pixels = (ptrdiff_t)crop->size * crop->size;
+    float mean = 0.0f;
+    for (int from = 0, to; from < MOST_STEPS && crop->kinds[from] != STOP; from = to) {
+        to = from + 1;
+        if (crop->kinds[from] == BLUR) {
+            blur(crop->planes, channels, crop->size, crop->half, reach, scratch);
+            continue;
+        }
+        if (crop->kinds[from] == CONTRAST && from == 0)
+            mean = (float)(int)((double)pointwise(crop->planes, pixels, 0, 0, 0, 0.0f, 1) / (double)pixels + 0.5);
+        while (to < MOST_STEPS && crop->kinds[to] != STOP && crop->kinds[to] != BLUR && crop->kinds[to] != CONTRAST) to++;
+        int next_is_contrast = to < MOST_STEPS && crop->kinds[to] == CONTRAST;
+        int64_t gray = pointwise(crop->planes, pixels, crop->kinds + from, crop->values + from, to - from, mean,
+                                 next_is_contrast);
+        if (next_is_contrast) mean = (float)(int)((double)gray / (double)pixels + 0.5);
+    }
+}
