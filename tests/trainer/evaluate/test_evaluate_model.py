@@ -12,7 +12,7 @@ from torch import nn
 
 from contracts.errors import ConfigError, MissingInput
 from trainer.evaluate.eval_images import EvalTransform, image_batches
-from trainer.evaluate.evaluate_model import EvaluationRequest, evaluate_model, report_rows
+from trainer.evaluate.evaluate_model import EvaluationRequest, evaluate_model
 from trainer.evaluate.labelled_images import open_labelled
 from trainer.evaluate.linear import LinearSettings
 from trainer.evaluate.probe import ProbeSettings, knn_probe
@@ -54,7 +54,7 @@ def test_report_has_the_model_and_its_baselines(pictures: Path, model: Path) -> 
     assert report["results"]["raw pixels"]["knn"]["10"]["top1"] == 1.0
     assert report["results"]["raw pixels"]["linear"] is None
     assert 0 <= report["results"]["model"]["linear"]["top1"] <= 1
-    header, rows = report_rows(report)
+    header, rows = report["table"]["header"], report["table"]["rows"]
     assert header == ["", "k-NN 10 (%)", "k-NN 20 (%)", "linear (%)"]
     assert rows[2][0] == "raw pixels"
     assert rows[2][-1] == "-"

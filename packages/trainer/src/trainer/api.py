@@ -63,6 +63,64 @@ def pretrain(
     return run_pretraining(planned, resume=resume)
 
 
+def evaluate(
+    model: str,
+    data: str,
+    *,
+    test: str | None = None,
+    tasks: Sequence[str] = ("knn",),
+    image_px: int | None = None,
+    max_images: int | None = None,
+    baselines: bool = True,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Measure a model's features on labelled images; the report holds all numbers and a table of them.
+
+    model: run, model folder, Hugging Face folder or hub id. test: None splits `data` in halves.
+    Errors: UserError in one sentence.
+    """
+    from trainer.engine.device import choose_device
+    from trainer.evaluate.evaluate_model import EvaluationRequest, evaluate_model
+
+    request = EvaluationRequest(
+        model=model,
+        data=data,
+        test=test,
+        tasks=tasks,
+        image_px=image_px,
+        max_images=max_images,
+        baselines=baselines,
+        device=str(choose_device(device)),
+    )
+    return evaluate_model(request)
+
+
+def import_model(
+    source: str, out: Path, *, image_px: int | None = None, num_heads: int | None = None
+) -> dict[str, Any]:
+    """Turn a checkpoint file, a Hugging Face folder or a hub id into a model folder; returns what it is.
+
+    Errors: UserError in one sentence.
+    """
+    from trainer.export.import_model import import_model as write_model_folder
+
+    model = write_model_folder(source, out, image_px=image_px, num_heads=num_heads)
+    return {
+        "out": str(out),
+        "name": model.description.name,
+        "image_px": model.image_px,
+        "heads": ", ".join(model.heads.keys()),
+        "origin": dict(model.description.origin),
+    }
+
+
+def export(model: str, format_name: str, out: Path) -> dict[str, Any]:
+    """Write a model in a named format (hf, official, timm, onnx). Errors: UserError in one sentence."""
+    from trainer.export.export_formats import export_as
+
+    return export_as(model, format_name, out)
+
+
 def default_preset() -> str:
     """`small` with a GPU, `cpu` without one."""
     import torch

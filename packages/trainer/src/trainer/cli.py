@@ -79,6 +79,80 @@ def plan(
     show_plan(planned.out, planned.plan.values(), as_json)
 
 
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Run, model folder, Hugging Face folder or hub id.")],
+    data: Annotated[str, typer.Option("--data", help="Labelled images: class folders, labelled list, parquet, ...")],
+    test: Annotated[str | None, typer.Option("--test", help="Labelled test images [default: half of --data].")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", help="knn or linear; repeatable.")] = None,
+    image_px: Annotated[int | None, typer.Option("--image-px", help="Image side [default: the model's own].")] = None,
+    max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Also raw pixels and random weights.")
+    ] = True,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure a model's features on labelled images, beside raw pixels and random weights.
+
+    Example: trainer evaluate runs/my-run --data probe/train --test probe/test --task knn --task linear
+    """
+    asked = {"image_px": image_px, "max_images": max_images, "baselines": baselines, "device": device}
+    report = api.evaluate(model, data, test=test, tasks=task or ("knn",), **asked)
+    if as_json:
+        print_json(report)
+    else:
+        show_evaluation(report)
+
+
+@app.command("import")
+def import_model(
+    source: Annotated[str, typer.Argument(help="Checkpoint file (.pth, .safetensors), Hugging Face folder or hub id.")],
+    out: Annotated[Path, typer.Option("--out", help="Model folder to write.")],
+    image_px: Annotated[int | None, typer.Option("--image-px", help="Resize positions to this image side.")] = None,
+    num_heads: Annotated[int | None, typer.Option("--num-heads", help="Attention heads of an unusual model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a checkpoint (official DINOv2, Hugging Face, timm) into a model folder.
+
+    Example: trainer import dinov2_vits14_reg4_pretrain.pth --out models/vits14 --image-px 224
+    """
+    report = api.import_model(source, out, image_px=image_px, num_heads=num_heads)
+    if as_json:
+        print_json(report)
+    _say(f"{report['name']} for {report['image_px']} px, {report['heads'] or 'no heads'}: {out}")
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Run, model folder, Hugging Face folder or hub id.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    format_name: Annotated[str, typer.Option("--format", help="hf, official, timm or onnx.")] = "hf",
+    as_json: Json = False,
+) -> None:
+    """Write a model in the layout of another project.
+
+    Example: trainer export runs/my-run --format timm --out models/for-timm
+    """
+    report = api.export(model, format_name, out)
+    if as_json:
+        print_json(report)
+    _say(f"{', '.join(report['files'])} in {out}")
+
+
+def show_evaluation(report: dict[str, Any]) -> None:
+    """The table of an evaluation's report."""
+    images = report["images"]
+    side = report["image_px"]
+    table = Table(title=f"{images['train']:,} training and {images['test']:,} test images of {side} px")
+    header, rows = report["table"]["header"], report["table"]["rows"]
+    for name in header:
+        table.add_column(name, justify="left" if not name else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)
+
+
 def print_json(report: Any) -> None:
     """The report of a command, alone on stdout."""
     sys.stdout.write(json.dumps(report, indent=2, default=str) + "\n")

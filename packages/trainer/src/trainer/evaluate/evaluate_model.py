@@ -97,6 +97,7 @@ def evaluate_model(request: EvaluationRequest) -> dict[str, Any]:
         name: {task: EVALUATIONS[task](contest, arena) for task in request.tasks}
         for name, contest in contestants(model, request).items()
     }
+    header, rows = table_of(results)
     return {
         "model": str(request.model),
         "folder": str(model.folder),
@@ -104,6 +105,7 @@ def evaluate_model(request: EvaluationRequest) -> dict[str, Any]:
         "images": {"train": len(arena.train.indices), "test": len(arena.test.indices)},
         "image_px": arena.transform.image_px,
         "results": results,
+        "table": {"header": header, "rows": rows},
         "seconds": round(time.monotonic() - began, 3),
     }
 
@@ -130,9 +132,8 @@ def contest_of(backbone: Any) -> Contest:
     return Contest(class_token(backbone), last_blocks(backbone, min(max(BLOCKS), backbone.depth)))
 
 
-def report_rows(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The report as a table: header and rows, accuracies in per cent."""
-    results: Mapping[str, Any] = report["results"]
+def table_of(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Results by contestant as a table: header and rows, accuracies in per cent."""
     ks = sorted({int(k) for found in results.values() for k in found.get("knn", {})})
     columns: list[tuple[str, tuple[str, ...]]] = [(f"k-NN {k} (%)", ("knn", str(k), "top1")) for k in ks]
     if any("linear" in found for found in results.values()):
