@@ -21,7 +21,7 @@ THREE_PER_SHARD = "write.shard_samples=3"
 
 def build(small: SmallPool, out: Path, *overrides: str, dry_run: bool = False) -> api.BuildReport:
     with api.open_engine("local") as engine:
-        return api.build(small.workspace, small.config(*overrides), engine, out, dry_run)
+        return api.build(small.workspace, small.config(*overrides), engine, api.BuildTarget(out, dry_run))
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -86,7 +86,7 @@ def test_the_same_inputs_give_the_same_bytes_and_another_seed_another_order(
 
 
 def test_ray_writes_the_same_bytes(small: SmallPool, dataset: Path, tmp_path: Path, ray_engine: Engine) -> None:
-    api.build(small.workspace, small.config(THREE_PER_SHARD), ray_engine, tmp_path / "ray")
+    api.build(small.workspace, small.config(THREE_PER_SHARD), ray_engine, api.BuildTarget(tmp_path / "ray"))
     assert content(tmp_path / "ray") == content(dataset)
 
 
@@ -159,7 +159,7 @@ def test_without_retrieval_the_deduplicated_pool_is_the_dataset(tmp_path: Path) 
         with pytest.raises(MissingInput, match="curate ingest"):
             api.build(small.workspace, small.config(), engine)
         api.ingest(small.workspace, small.config(), engine)
-        assert api.build(small.workspace, small.config(), engine, dry_run=True).samples == 38
+        assert api.build(small.workspace, small.config(), engine, api.BuildTarget(dry_run=True)).samples == 38
         api.dedup(small.workspace, small.config(), engine)
         report = api.build(small.workspace, small.config("write.record_uri=false"), engine)
     assert report.samples == 36

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contracts.errors import UserError
-from curation.build_step import BuildReport, build_into
+from curation.build_step import BuildReport, BuildTarget, build_into
 from curation.config import CurateConfig
 from curation.dedup.group_report import DedupReport
 from curation.dedup_step import run_dedup
@@ -34,6 +34,7 @@ from curation.init import NewWorkspace, absolute, init_workspace, named_paths
 from curation.look_up import explain, query_set
 from curation.recipe_step import RecipeReport, run_steps
 from curation.recipes.recipe import read_recipe
+from curation.report.diff import DiffReport, diff
 from curation.report_step import ReportReport, report_into
 from curation.retrieve_step import RetrieveReport, retrieve_into
 from curation.workspace import Workspace
@@ -41,6 +42,8 @@ from curation.write.verify import VerifyReport, verify
 
 __all__ = [
     "BuildReport",
+    "BuildTarget",
+    "DiffReport",
     "Explanation",
     "NewWorkspace",
     "QueryReport",
@@ -51,6 +54,7 @@ __all__ = [
     "Workspace",
     "build",
     "dedup",
+    "diff",
     "embed",
     "explain",
     "ingest",
@@ -67,6 +71,7 @@ __all__ = [
 DEMO_FOLDER = "demo-images"
 
 Say = Callable[[str], None]
+_WORKSPACE_DATASET = BuildTarget()
 
 
 def _silent(_text: str) -> None:
@@ -144,12 +149,11 @@ def build(
     workspace: Workspace,
     config: CurateConfig,
     engine: Engine,
-    out: Path | None = None,
-    dry_run: bool = False,
+    target: BuildTarget = _WORKSPACE_DATASET,
     say: Say = _silent,
 ) -> BuildReport:
     """Write the dataset folder of the kept images, unless it is there already."""
-    return build_into(workspace, config, engine, say, out, dry_run)
+    return build_into(workspace, config, engine, target, say)
 
 
 def query(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,25 @@ from curation.select.selection import read_groups, recompute_selection
 from curation.workspace import Workspace
 from curation.write.build import CardSettings, build_dataset, is_built
 from curation.write.composition import Part, SeedCounts
+from curation.write.datacomp_subset import SubsetReport, write_subset
+from curation.write.mixing import mix
 from curation.write.plan import BuildPlan, plan_build
 from curation.write.samples import IMAGE_COLUMNS, plan_samples
+from curation.write.upload import UploadReport, is_remote, upload_dataset
 
 COLUMNS = tuple(name for name in IMAGE_COLUMNS if name not in ("key", "uri"))
+
+
+@dataclass(frozen=True)
+class BuildTarget:
+    """Where the dataset goes: a folder, or an address such as s3://bucket/folder (default: the workspace's dataset).
+
+    `datacomp_subset`: a file for the DataComp uids of the images, beside the dataset. `dry_run`: plan only.
+    """
+
+    out: str | Path | None = None
+    dry_run: bool = False
+    datacomp_subset: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,8 @@ class BuildReport:
     image_bytes: int
     parts: list[Part]
     flow: list[tuple[str, int]]
+    upload: UploadReport | None = None
+    datacomp_subset: SubsetReport | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -50,54 +67,58 @@ class BuildReport:
             "image_bytes": self.image_bytes,
             "composition": [part.as_dict() for part in self.parts],
             "flow": dict(self.flow),
+            "upload": asdict(self.upload) if self.upload else None,
+            "datacomp_subset": asdict(self.datacomp_subset) if self.datacomp_subset else None,
         }
 
     def counts(self) -> dict[str, Any]:
         """What a person reads first."""
-        return {
-            "path": self.path,
-            "state": self.state,
-            **dict(self.flow),
-            "shards": self.shards,
-            "bytes": self.image_bytes,
-        }
+        rows: dict[str, Any] = {"path": self.path, "state": self.state, **dict(self.flow)}
+        rows |= {"shards": self.shards, "bytes": self.image_bytes}
+        if self.upload:
+            rows["files copied"] = self.upload.copied
+        if self.datacomp_subset:
+            rows["uids in the DataComp subset"] = self.datacomp_subset.written
+        return rows
 
 
 def build_into(
-    workspace: Workspace,
-    config: CurateConfig,
-    engine: Engine,
-    say: Callable[[str], None],
-    out: Path | None = None,
-    dry_run: bool = False,
+    workspace: Workspace, config: CurateConfig, engine: Engine, target: BuildTarget, say: Callable[[str], None]
 ) -> BuildReport:
     """Write the dataset folder of a workspace. Errors: MissingInput (no catalogue), UserError (nothing is kept)."""
     workspace.require_catalog()
-    final = out or workspace.dataset
+    remote = str(target.out) if target.out is not None and is_remote(str(target.out)) else None
+    final = Path(target.out) if target.out is not None and remote is None else workspace.dataset
     recompute_selection(workspace)
-    card = CardSettings(flow_of(workspace), _settings_told(workspace, config))
-    plan = plan_dataset(workspace, config, card)
-    state = "planned" if dry_run else "unchanged" if is_built(final, plan) else "written"
+    plan, card = plan_dataset(workspace, config)
+    state = "planned" if target.dry_run else "unchanged" if is_built(final, plan) else "written"
     if state == "written":
         say(f"writing {plan.samples:,} images to {len(plan.shards)} shards in {final}")
         build_dataset(final, plan, card, config.write, engine)
+    upload = upload_dataset(final, remote) if remote and not target.dry_run else None
+    subset = None
+    if target.datacomp_subset and not target.dry_run:
+        uris = [uri for shard in plan.shards for uri in shard.column("uri").to_pylist()]
+        subset = write_subset(target.datacomp_subset, uris)
     return BuildReport(
-        path=str(final),
+        path=remote or str(final),
         state=state,
         samples=plan.samples,
         shards=len(plan.shards),
         image_bytes=plan.image_bytes,
         parts=list(plan.parts),
         flow=list(card.flow),
+        upload=upload,
+        datacomp_subset=subset,
     )
 
 
-def plan_dataset(workspace: Workspace, config: CurateConfig, card: CardSettings) -> BuildPlan:
-    """What a build would write now, from the selection as it is."""
+def plan_dataset(workspace: Workspace, config: CurateConfig) -> tuple[BuildPlan, CardSettings]:
+    """What a build would write now, from the selection as it is, and what its card tells."""
     retrievals = read_retrievals(workspace.retrieval)
     selection = read_table(workspace.selection, SELECTION, ["key", "kept"])
     kept: pa.Array = selection.filter(selection.column("kept")).column("key").combine_chunks()
-    samples = plan_samples(
+    everything = plan_samples(
         unique_images(workspace.catalog, COLUMNS),
         kept,
         read_groups(workspace),
@@ -108,8 +129,16 @@ def plan_dataset(workspace: Workspace, config: CurateConfig, card: CardSettings)
             if "as_is" in found.report.rows
         },
     )
-    told = {"flow": [list(row) for row in card.flow], "settings": card.settings}
-    return plan_build(samples, [_counts(found) for found in retrievals], told, config.write)
+    samples = mix(everything, config.write.weights, config.write.mix_seed)
+    flow = flow_of(workspace)
+    if samples.num_rows != len(kept):
+        flow.append(("seed images that are not in the pool", everything.num_rows - len(kept)))
+        if config.write.weights:
+            flow.append(("left out by the mixing weights", everything.num_rows - samples.num_rows))
+        flow.append(("written", samples.num_rows))
+    card = CardSettings(flow, _settings_told(workspace, config))
+    told = {"flow": [list(row) for row in flow], "settings": card.settings}
+    return plan_build(samples, [_counts(found) for found in retrievals], told, config.write), card
 
 
 def _counts(found: SeedResult) -> SeedCounts:

@@ -250,7 +250,10 @@ def retrieve(
 
 @app.command()
 def build(
-    out: Annotated[Path | None, typer.Option("--out", help="Dataset folder (default: WORKSPACE/dataset).")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder, or s3://... (default: WORKSPACE/dataset).")] = None,
+    datacomp_subset: Annotated[
+        Path | None, typer.Option("--datacomp-subset", help="Also write the uids of the images as a u8,u8 .npy file.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
@@ -264,7 +267,8 @@ def build(
     Example: curate build --out datasets/birds
     """
     with open_session(workspace, settings, engine, workers, ray_address) as session:
-        report = api.build(session.workspace, session.config, session.engine, out, dry_run, say)
+        target = api.BuildTarget(out, dry_run, datacomp_subset)
+        report = api.build(session.workspace, session.config, session.engine, target, say)
     lines = [*composition_lines(report.parts, report.samples), "next: trainer pretrain"]
     show(report.as_dict() if as_json else report.counts(), "build", as_json=as_json, lines=lines)
 
@@ -282,6 +286,20 @@ def verify(
     report = api.verify(dataset or api.Workspace(workspace).dataset)
     show(report.as_dict() if as_json else report.counts(), "verify", as_json=as_json, lines=report.problems)
     report.require_sound()
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(help="A dataset folder.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two datasets: images in both, in one only, and what they are made of.
+
+    Example: curate diff old/dataset workspace/dataset
+    """
+    report = api.diff(a, b)
+    show(report.as_dict() if as_json else report.counts(), "diff", as_json=as_json, lines=report.lines())
 
 
 @app.command()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from contracts.config import StrictModel
-from curation.build_step import build_into
+from curation.build_step import BuildTarget, build_into
 from curation.config import CurateConfig
 from curation.dedup_step import run_dedup
 from curation.embed.embed_catalog import embed
@@ -99,4 +99,4 @@ def _run(workspace: Workspace, config: CurateConfig, step: Step, engine: Engine,
         case RetrieveStep():
             return retrieve_into(workspace, config, step.seeds, engine, say).as_dict()
         case BuildStep():
-            return build_into(workspace, config, engine, say, step.out).as_dict()
+            return build_into(workspace, config, engine, BuildTarget(step.out), say).as_dict()

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from contracts.publish import publish_text
 from contracts.tables import GROUPS, PAIRS, SELECTION, empty_table, read_table
-from curation.build_step import CardSettings, flow_of, plan_dataset
+from curation.build_step import flow_of, plan_dataset
 from curation.catalog import read_catalog, unique_images
 from curation.config import CurateConfig
 from curation.report.findings import (
@@ -65,12 +65,12 @@ def gather(workspace: Workspace, config: CurateConfig) -> Findings:
     groups = read_groups(workspace)
     threshold, pairs = _threshold(workspace), _pairs(workspace)
     below, above = pairs_around(pairs, threshold, PAIRS_SHOWN)
-    flow = flow_of(workspace)
+    flow, composition = _made_of(workspace, config)
     return Findings(
         title=f"Curation of {workspace.root.resolve().name}",
         flow=flow,
         composition_head=COMPOSITION_HEAD,
-        composition_rows=_composition(workspace, config, flow),
+        composition_rows=composition,
         quarantined=quarantined(read_catalog(workspace.catalog, ["uri", "status", "error"])),
         group_sizes=group_sizes(groups if groups is not None else empty_table(GROUPS)),
         groups=largest_groups(groups, GROUPS_SHOWN, MEMBERS_SHOWN) if groups is not None else [],
@@ -81,12 +81,13 @@ def gather(workspace: Workspace, config: CurateConfig) -> Findings:
     )
 
 
-def _composition(workspace: Workspace, config: CurateConfig, flow: list[tuple[str, int]]) -> list[tuple[str, ...]]:
+def _made_of(workspace: Workspace, config: CurateConfig) -> tuple[list[tuple[str, int]], list[tuple[str, ...]]]:
+    """Counts from offered to written, and the rows of the composition."""
     selection = read_table(workspace.selection, SELECTION, ["kept"])
     if not pc.any(selection.column("kept")).as_py():
-        return []
-    plan = plan_dataset(workspace, config, CardSettings(flow, {}))
-    return composition_rows(plan.parts, plan.samples)
+        return flow_of(workspace), []
+    plan, card = plan_dataset(workspace, config)
+    return list(card.flow), composition_rows(plan.parts, plan.samples)
 
 
 def _threshold(workspace: Workspace) -> float:

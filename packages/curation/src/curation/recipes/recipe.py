@@ -65,7 +65,7 @@ class BuildStep(StrictModel):
     """Write the dataset folder."""
 
     step: Literal["build"] = Field(description="write the dataset")
-    out: Path | None = Field(None, description="dataset folder (default: the workspace's)")
+    out: str | None = Field(None, description="dataset folder or s3:// address (default: the workspace's dataset)")
     settings: Values = Field(default_factory=dict, description="over the write section of curate.yaml")
 
 

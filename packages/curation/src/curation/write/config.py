@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from contracts.config import StrictModel
@@ -16,3 +18,8 @@ class WriteConfig(StrictModel):
     record_uri: bool = Field(
         True, description="each sample's JSON says where its image was found; off: paths stay out of the dataset"
     )
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="mixing weights by seed name, `pool` for the rest: shares of the dataset (default: everything)",
+    )
+    mix_seed: int = Field(0, ge=0, description="seed of the draw that mixing makes from parts that are too large")
