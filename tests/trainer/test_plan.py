@@ -10,8 +10,9 @@ import torch
 from contracts.errors import ConfigError
 from trainer.config.presets import load_pretrain_config
 from trainer.data.open_source import open_source
+from trainer.memory_estimate import tokens_per_image
 from trainer.methods.dinov2 import DinoV2
-from trainer.plan import make_plan, tokens_per_image
+from trainer.plan import make_plan
 from trainer.recipe import method_settings
 
 
@@ -40,10 +41,9 @@ def test_a_giant_is_planned_without_being_built(labelled_images: Path) -> None:
 
 
 def test_registers_count_as_tokens() -> None:
-    with_registers = tokens_per_image(load_pretrain_config("vitl14", ["model.registers=4"]))
-    without = tokens_per_image(load_pretrain_config("vitl14"))
-    assert without == (2 * 257, 8 * 50)
-    assert with_registers == (2 * 261, 8 * 54)
+    for registers, expected in ((0, (2 * 257, 8 * 50)), (4, (2 * 261, 8 * 54))):
+        config = load_pretrain_config("vitl14", [f"model.registers={registers}"])
+        assert tokens_per_image(config, method_settings(config).backbone) == expected
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a GPU that is not there")

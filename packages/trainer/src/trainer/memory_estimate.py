@@ -1,39 +1,98 @@
-"""How much memory a training step takes, from sizes alone."""
+"""How much memory a training step takes, from sizes alone, and how many images fit a device at once.
+
+Dimensions: T student tokens of a forward pass, D width, H hidden width of the feed-forward layer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import psutil
+import torch
+
 from trainer.config.pretrain import PretrainConfig
-from trainer.recipe import backbone_settings
+from trainer.layers.feed_forward import swiglu_hidden_dim
+from trainer.models.vision_transformer import VitSettings
+from trainer.recipe import method_settings
 
 GIB = 2**30
-# Values kept per token, block and unit of width for the backward pass: both norms' inputs and outputs (4), q, k, v (3),
-# attention output (1), the two branch outputs before LayerScale (2), hidden layer before and after GELU (8).
-_KEPT_PER_TOKEN = 18
+SAFE_SHARE = 0.8
+"""Part of a device's memory that a plan fills; the rest is for kernels' workspace and fragmentation."""
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Estimated GiB of a step: weights (student, gradients, two moments, teacher) and activations of the student."""
+    """Estimated GiB on one device: weights (student, gradients, two moments, teacher) and what a forward pass keeps."""
 
     weights_gib: float
     activations_gib: float
-
-    @property
-    def total_gib(self) -> float:
-        """Both together."""
-        return self.weights_gib + self.activations_gib
+    device_gib: float
 
 
-def estimate_memory(
-    config: PretrainConfig, parameters: Mapping[str, int], tokens: int, precision: str
-) -> MemoryEstimate:
-    """Estimate a step whose forward pass holds `tokens` student tokens. An estimate: kernels need workspace on top."""
-    settings = backbone_settings(config)
-    weights = 5 * 4 * sum(parameters.values())
-    bytes_per_value = 2 if precision == "bf16" else 4
+def estimate_memory(config: PretrainConfig, parameters: Mapping[str, int], images: int, precision: str) -> float:
+    """GiB of the crops of a whole step and of what the forward pass of `images` images keeps, without workspace."""
+    settings = method_settings(config).backbone
     kept = 1 - settings.drop_path_rate
-    activations = tokens * settings.depth * settings.embed_dim * _KEPT_PER_TOKEN * bytes_per_value * kept
-    return MemoryEstimate(round(weights / GIB, 3), round(activations / GIB, 3))
+    activations = images * _student_tokens(config, settings) * settings.depth * _bytes_per_token(settings, precision)
+    crops = config.run.batch_size * config.crops.channels * _pixels(config) * 4
+    copies = 2 * sum(parameters.values()) if precision == "bf16" else 0
+    return (activations * kept + crops + copies) / GIB
+
+
+def weights_gib(parameters: Mapping[str, int]) -> float:
+    """Student, its gradients, AdamW's two moments and the teacher, in float32."""
+    return 5 * 4 * sum(parameters.values()) / GIB
+
+
+def fitting_images(config: PretrainConfig, parameters: Mapping[str, int], precision: str, device_gib: float) -> int:
+    """The largest divisor of run.batch_size that fits SAFE_SHARE of the device, else the smallest.
+
+    KoLeo compares images with each other, so it gets at least two.
+    """
+    batch = config.run.batch_size
+    room = SAFE_SHARE * device_gib - weights_gib(parameters)
+    fewest = 2 if config.losses.koleo_weight else 1
+    divisors = [images for images in range(batch, fewest - 1, -1) if batch % images == 0]
+    fitting = (images for images in divisors if estimate_memory(config, parameters, images, precision) <= room)
+    return next(fitting, divisors[-1])
+
+
+def device_memory_gib(device: torch.device) -> float:
+    """Memory of a GPU, or of this machine for other devices."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory) / GIB
+    return float(psutil.virtual_memory().total) / GIB
+
+
+def _student_tokens(config: PretrainConfig, settings: VitSettings) -> int:
+    global_tokens, local_tokens = tokens_per_image(config, settings)
+    return global_tokens + local_tokens
+
+
+def tokens_per_image(config: PretrainConfig, settings: VitSettings) -> tuple[int, int]:
+    """Tokens of all global and of all local crops of an image, with class and register tokens."""
+    extra = 1 + settings.registers
+    global_tokens = 2 * ((config.crops.global_px // settings.patch_size) ** 2 + extra)
+    local_tokens = config.crops.local_crops * ((config.crops.local_px // settings.patch_size) ** 2 + extra)
+    return global_tokens, local_tokens
+
+
+def _bytes_per_token(settings: VitSettings, precision: str) -> float:
+    """Bytes that one block keeps for one token.
+
+    Per unit of D: q, k, v and attention output (4); inputs and outputs of both norms, both branches and their sums (7);
+    and the hidden layer before and after its activation: 2 H, or 4 H where it is gated. Under bf16 the two inputs of
+    the norms stay in float32.
+    """
+    D = settings.embed_dim
+    gated = settings.ffn == "swiglu"
+    hidden = 4 * swiglu_hidden_dim(D, settings.mlp_ratio) if gated else 2 * int(D * settings.mlp_ratio)
+    branches = 7 if settings.layer_scale is not None else 5
+    if precision == "bf16":
+        return 2 * ((4 + branches - 2) * D + hidden) + 4 * 2 * D
+    return 4 * ((4 + branches) * D + hidden)
+
+
+def _pixels(config: PretrainConfig) -> int:
+    return 2 * config.crops.global_px**2 + config.crops.local_crops * config.crops.local_px**2

@@ -14,7 +14,14 @@ from trainer.config.pretrain import PretrainConfig
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
 from trainer.initial_weights import InitialModel
-from trainer.memory_estimate import MemoryEstimate, estimate_memory
+from trainer.memory_estimate import (
+    MemoryEstimate,
+    device_memory_gib,
+    estimate_memory,
+    fitting_images,
+    tokens_per_image,
+    weights_gib,
+)
 from trainer.methods.dinov2 import DinoV2
 from trainer.recipe import method_settings, schedule_settings
 
@@ -66,12 +73,19 @@ def make_plan(
     precision = choose_precision(config.run.precision, device)
     fitted = schedule_settings(config)
     batch = config.run.batch_size
-    micro = config.run.micro_batch_size or batch
     with torch.device("meta"):
         method = DinoV2(method_settings(config))
     parameters = {name: sum(p.numel() for p in module.parameters()) for name, module in method.student.items()}
-    global_tokens, local_tokens = tokens_per_image(config)
+    global_tokens, local_tokens = tokens_per_image(config, method.settings.backbone)
     notes = list(fitted.notes)
+    device_gib = device_memory_gib(device)
+    micro = config.run.micro_batch_size or fitting_images(config, parameters, precision, device_gib)
+    memory = MemoryEstimate(
+        round(weights_gib(parameters), 3),
+        round(estimate_memory(config, parameters, micro, precision), 3),
+        round(device_gib, 1),
+    )
+    notes += _memory_notes(config, memory, micro)
     if len(source) < batch:
         notes.append(f"the {len(source)} images are fewer than a batch of {batch}: images repeat inside a batch")
     schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
@@ -94,9 +108,26 @@ def make_plan(
         teacher_tokens_per_step=batch * global_tokens,
         parameters=parameters,
         prototypes=_prototypes(config),
-        memory=estimate_memory(config, parameters, micro * (global_tokens + local_tokens), precision),
+        memory=memory,
         notes=tuple(notes),
     )
+
+
+def _memory_notes(config: PretrainConfig, memory: MemoryEstimate, micro: int) -> list[str]:
+    batch = config.run.batch_size
+    needed = memory.weights_gib + memory.activations_gib
+    notes = []
+    if config.run.micro_batch_size is None and micro < batch:
+        notes.append(
+            f"{batch} images at once would not fit {memory.device_gib} GiB: {batch // micro} micro-batches of {micro} "
+            "make one step; KoLeo compares the images of a micro-batch"
+        )
+    if needed > memory.device_gib:
+        notes.append(
+            f"about {needed:.1f} GiB are needed and the device has {memory.device_gib}: take a smaller model, smaller "
+            "crops or a smaller run.micro_batch_size"
+        )
+    return notes
 
 
 def _frozen_steps(config: PretrainConfig, initial: InitialModel | None) -> int:
@@ -104,15 +135,6 @@ def _frozen_steps(config: PretrainConfig, initial: InitialModel | None) -> int:
     if config.model.freeze_backbone_steps is not None:
         return config.model.freeze_backbone_steps
     return config.run.steps // 10 if initial is not None and not initial.has_heads else 0
-
-
-def tokens_per_image(config: PretrainConfig) -> tuple[int, int]:
-    """Tokens of all global and of all local crops of an image, with class and register tokens."""
-    settings = method_settings(config).backbone
-    extra = 1 + settings.registers
-    global_tokens = 2 * ((config.crops.global_px // settings.patch_size) ** 2 + extra)
-    local_tokens = config.crops.local_crops * ((config.crops.local_px // settings.patch_size) ** 2 + extra)
-    return global_tokens, local_tokens
 
 
 def choose_workers(asked: int | None, device: torch.device) -> int:

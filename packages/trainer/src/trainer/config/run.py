@@ -24,7 +24,7 @@ class RunSection(StrictModel):
     steps: int = Field(125_000, ge=1, description="optimiser steps")
     batch_size: int = Field(64, ge=1, description="images per optimiser step, over all devices")
     micro_batch_size: int | None = Field(
-        None, ge=1, description="images per forward pass; gradients add up to batch_size. None: the whole batch at once"
+        None, ge=1, description="images per forward pass; gradients add up to batch_size. None: what fits the memory"
     )
     seed: int = Field(0, ge=0, description="seed of weights, crops, masks and stochastic depth")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")

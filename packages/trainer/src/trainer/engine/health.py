@@ -54,8 +54,8 @@ class HealthWatch:
     """Warns once when a symptom lasts for `patience` looks after a tenth of the run, and never in the first steps."""
 
     def __init__(self, total_steps: int, patience: int = 3) -> None:
-        self._first_step = max(total_steps / 10, 20)
-        self._half = max(total_steps / 2, 50)
+        self._first_step = max(total_steps / 10, 100)
+        self._half = max(total_steps / 2, 100)
         self._patience = patience
         self._lasted = [0] * len(SYMPTOMS)
         self._start: dict[str, float] = {}
