@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.curation.small_pool import SmallPool, curated, make_small_pool
+from tests.curation.small_pool import SmallPool, curated, make_small_pool, picture
 
 from contracts.errors import MissingInput, UserError
 from contracts.tables import RETRIEVAL, SELECTION, read_table
@@ -102,3 +102,30 @@ def test_without_catalogue_or_seed_the_next_command_is_named(tmp_path: Path) -> 
         api.ingest(small.workspace, small.config(), engine)
     with pytest.raises(UserError, match="curate retrieve --seed"):
         retrieve(small, [])
+
+
+def test_a_forgotten_seed_restricts_no_more(tmp_path: Path) -> None:
+    small = curated(tmp_path)
+    with pytest.raises(MissingInput, match="did you mean 'warm'"):
+        api.forget_seeds(small.workspace, ["warn"])
+    assert api.forget_seeds(small.workspace, ["warm"]).dropped == {"near_duplicate": 2, "quarantined": 2}
+    assert list(small.workspace.retrieval.rglob("*.*")) == []
+
+
+def test_a_pool_that_grew_since_the_retrieval_is_told(tmp_path: Path) -> None:
+    small = curated(tmp_path)
+    said: list[str] = []
+    with api.open_engine("local") as engine:
+        api.build(small.workspace, small.config(), engine, say=said.append)
+        assert not any("another pool" in line for line in said)
+        picture("red", 50).save(small.pool / "new.png")
+        api.ingest(small.workspace, small.config(), engine)
+        api.build(small.workspace, small.config(), engine, say=said.append)
+    assert any("warm was retrieved from another pool" in line for line in said)
+    retrieve(small, ["warm"])
+    assert "new" in {Path(row["uri"]).stem for row in _kept_rows(small)}
+
+
+def _kept_rows(small: SmallPool) -> list[dict[str, str]]:
+    kept = kept_keys(small)
+    return [row for row in read_catalog(small.workspace.catalog, ["key", "uri"]).to_pylist() if row["key"] in kept]

@@ -17,6 +17,7 @@ from curation.catalog import read_catalog, unique_images
 from curation.config import CurateConfig
 from curation.engine import Engine
 from curation.retrieve.retrieval_files import SeedResult, read_retrievals
+from curation.retrieve_step import stale_seeds
 from curation.select.flow import flow_counts
 from curation.select.selection import read_groups, recompute_selection
 from curation.workspace import Workspace
@@ -90,6 +91,10 @@ def build_into(
     remote = str(target.out) if target.out is not None and is_remote(str(target.out)) else None
     final = Path(target.out) if target.out is not None and remote is None else workspace.dataset
     recompute_selection(workspace)
+    for seed in stale_seeds(workspace):
+        say(
+            f"{seed} was retrieved from another pool (ingest or dedup ran since): `curate retrieve --seed {seed}` again"
+        )
     plan, card = plan_dataset(workspace, config)
     state = "planned" if target.dry_run else "unchanged" if is_built(final, plan) else "written"
     if state == "written":

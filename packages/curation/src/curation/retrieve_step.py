@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from contracts.embedding_store import EmbeddingStore
-from contracts.errors import UserError
+from contracts.errors import MissingInput, UserError, nearest_name
 from curation.catalog import unique_images
 from curation.config import CurateConfig
 from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
 from curation.retrieve.image_set import ImageSet, SetSettings, prepare_image_set
-from curation.retrieve.retrieval_files import SeedReport
+from curation.retrieve.retrieval_files import SeedReport, forget_retrieval, read_retrievals
 from curation.retrieve.retrieve_seeds import RetrievalPool, retrieve_seed
 from curation.retrieve.seed_lookup import FoundSet, LookupPlaces, find_set
-from curation.retrieve.stored_vectors import deduplicated_keys
+from curation.retrieve.stored_vectors import deduplicated_keys, identity_of
 from curation.select.selection import SelectionReport, read_groups, recompute_selection
 from curation.workspace import Workspace
 
@@ -89,6 +89,33 @@ def retrieve_into(
         seed: ImageSet = prepare_image_set(workspace.image_set(one.name).root, one, settings, engine)
         reports.append(retrieve_seed(workspace.retrieval, pool, seed, say))
     return RetrieveReport(reports, recompute_selection(workspace))
+
+
+def forget_seeds(workspace: Workspace, seeds: Sequence[str]) -> SelectionReport:
+    """Take what seed sets brought out of the workspace and decide anew. Errors: MissingInput for an unknown one."""
+    known = [found.report.seed for found in read_retrievals(workspace.retrieval)]
+    for seed in seeds:
+        if seed not in known:
+            raise MissingInput(f"no seed set {seed!r} was retrieved ({nearest_name(seed, known)})")
+    for seed in seeds:
+        forget_retrieval(workspace.retrieval, seed)
+    return recompute_selection(workspace)
+
+
+def stale_seeds(workspace: Workspace) -> list[str]:
+    """Seed sets that were retrieved from another pool than there is now: ingest, embed or dedup ran since."""
+    keys = deduplicated_keys(unique_images(workspace.catalog, ()), read_groups(workspace))
+    now: dict[str, str] = {}
+    stale = []
+    for found in read_retrievals(workspace.retrieval):
+        model = found.report.model
+        if not (found.report.restricts and found.report.pool):
+            continue
+        if model not in now:
+            now[model] = identity_of(EmbeddingStore.open(workspace.embeddings(model_name(model))), keys)
+        if found.report.pool != now[model]:
+            stale.append(found.report.seed)
+    return stale
 
 
 def find_image_set(workspace: Workspace, config: CurateConfig, text: str) -> FoundSet:

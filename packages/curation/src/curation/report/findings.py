@@ -133,17 +133,22 @@ def _pairs(pairs: pa.Table, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) ->
 
 def retrieval_examples(rows: pa.Table, queries: int, images: int) -> list[Query]:
     """Some queries, or clusters, of a retrieval, spread evenly from the nearest to the farthest first image."""
-    by_query: dict[tuple[str | None, int | None], list[tuple[str, float]]] = {}
-    kept = rows.filter(pc.not_equal(pc.cast(rows.column("mode"), pa.string()), "as_is"))
-    for row in kept.sort_by([("cosine", "descending"), ("key", "ascending")]).to_pylist():
-        by_query.setdefault((row["query_key"], row["cluster_id"]), []).append((row["key"], float(row["cosine"])))
-    names = list(by_query)
-    chosen = (
-        [names[place] for place in np.unique(np.linspace(0, len(names) - 1, queries).round().astype(int))]
-        if names
-        else []
+    found = rows.filter(pc.not_equal(pc.cast(rows.column("mode"), pa.string()), "as_is"))
+    found = found.select(["key", "query_key", "cluster_id", "cosine"])
+    best = found.group_by(["query_key", "cluster_id"]).aggregate([("cosine", "max")])
+    order = [("cosine_max", "descending"), ("query_key", "ascending"), ("cluster_id", "ascending")]
+    best = best.sort_by(order)
+    chosen: list[int] = (
+        np.unique(np.linspace(0, best.num_rows - 1, queries).round().astype(int)).tolist() if best.num_rows else []
     )
-    return [
-        Query(f"seed image {query}" if query else f"cluster {cluster}", query, by_query[query, cluster][:images])
-        for query, cluster in chosen
-    ]
+    best = best.take(pa.array(chosen, pa.int64()))
+    examples = []
+    for row in best.to_pylist():
+        query, cluster = row["query_key"], row["cluster_id"]
+        mine = pc.equal(found.column("query_key"), query) if query else pc.equal(found.column("cluster_id"), cluster)
+        brought = found.filter(mine).sort_by([("cosine", "descending"), ("key", "ascending")]).slice(0, images)
+        pairs = list(
+            zip(brought.column("key").to_pylist(), map(float, brought.column("cosine").to_pylist()), strict=True)
+        )
+        examples.append(Query(f"seed image {query}" if query else f"cluster {cluster}", query, pairs))
+    return examples

@@ -29,6 +29,8 @@ class SeedReport:
     """What one seed set brought and how.
 
     `inputs`: sha256 over the pool's and the seed's vectors and the settings: a rerun knows that nothing changed.
+    `pool`: sha256 over the pool's images and their vectors alone: a build knows that the pool changed since
+    (empty where nobody noted it).
     `rows`: rows of the table by mode. `collision_rate`, `short_queries`: sample mode. `clusters`, `clusters_used`,
     `before_cap`: cluster mode.
     """
@@ -42,6 +44,7 @@ class SeedReport:
     pool_images: int
     rows: Mapping[str, int]
     images: int
+    pool: str = ""
     collision_rate: float | None = None
     short_queries: int | None = None
     clusters: int | None = None

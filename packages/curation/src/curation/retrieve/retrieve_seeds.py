@@ -80,6 +80,7 @@ def retrieve_seed(folder: Path, pool: RetrievalPool, seed: ImageSet, say: Callab
         mode=mode,
         model=pool.store.model,
         inputs=inputs,
+        pool=pool.identity,
         seed_images=len(seed.keys),
         pool_images=len(pool),
         rows={str(row["values"]): int(row["counts"]) for row in pc.value_counts(_text(rows, "mode")).to_pylist()},

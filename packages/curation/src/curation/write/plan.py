@@ -74,12 +74,19 @@ def _without_places(samples: pa.Table) -> pa.Table:
 
 
 def _content_sha256(table: pa.Table, beginning: str) -> str:
-    """Hash of the values of a table, whatever the layout of its memory."""
+    """Hash of the values of a table, whatever the layout of its memory. Columns: text, whole numbers, fractions."""
     digest = hashlib.sha256(beginning.encode())
-    for batch in table.to_batches(max_chunksize=1 << 16):
-        for name in batch.schema.names:
-            digest.update(f"{name}\n".encode())
-            digest.update("\n".join(map(str, batch.column(name).to_pylist())).encode())
+    for name in table.column_names:
+        column = table.column(name).combine_chunks()
+        digest.update(f"{name} {column.type} {len(column)}\n".encode())
+        digest.update(pc.is_valid(column).cast(pa.uint8()).to_numpy().tobytes())
+        if pa.types.is_string(column.type):
+            present = column.drop_null()
+            digest.update(pc.binary_length(present).to_numpy().tobytes())
+            for start in range(0, len(present), 1 << 16):
+                digest.update("".join(present.slice(start, 1 << 16).to_pylist()).encode())
+        else:
+            digest.update(column.fill_null(0).to_numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -42,7 +42,8 @@ def open_filesystem(target: str) -> tuple[Any, str]:
 
     scheme = target.partition("://")[0]
     try:
-        return fs.FileSystem.from_uri(target)
+        filesystem, path = fs.FileSystem.from_uri(target)
+        return filesystem, str(path)
     except (ValueError, OSError) as refused:
         try:
             import fsspec
