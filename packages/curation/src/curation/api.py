@@ -18,10 +18,12 @@ from pathlib import Path
 
 from contracts.errors import UserError
 from curation.build_step import BuildReport, BuildTarget, build_into
+from curation.cluster_step import ClusterReport, SampleReport, run_cluster, run_sample
 from curation.config import CurateConfig
 from curation.dedup.group_report import DedupReport
 from curation.dedup_step import run_dedup
 from curation.demo.make_demo_images import make_demo_images
+from curation.demo.truth import read_truth
 from curation.embed.embed_catalog import EmbedReport
 from curation.embed.embed_catalog import embed as _embed
 from curation.embed.table import model_name
@@ -36,35 +38,44 @@ from curation.recipe_step import RecipeReport, run_steps
 from curation.recipes.recipe import read_recipe
 from curation.report.diff import DiffReport, diff
 from curation.report_step import ReportReport, report_into
-from curation.retrieve_step import RetrieveReport, retrieve_into
+from curation.retrieve_step import RetrieveReport, forget_seeds, retrieve_into
 from curation.workspace import Workspace
 from curation.write.verify import VerifyReport, verify
 
 __all__ = [
     "BuildReport",
     "BuildTarget",
+    "ClusterReport",
+    "DedupReport",
     "DiffReport",
+    "EmbedReport",
     "Explanation",
     "NewWorkspace",
     "QueryReport",
     "RecipeReport",
     "ReportReport",
     "RetrieveReport",
+    "SampleReport",
     "VerifyReport",
     "Workspace",
     "build",
+    "cluster",
     "dedup",
     "diff",
     "embed",
     "explain",
+    "forget_seeds",
     "ingest",
     "init",
     "init_from_options",
+    "make_demo_images",
     "open_engine",
     "query",
+    "read_truth",
     "report",
     "retrieve",
     "run_recipe",
+    "sample",
     "verify",
 ]
 
@@ -136,6 +147,18 @@ def embed(workspace: Workspace, config: CurateConfig, engine: Engine, models: Se
 def dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> DedupReport:
     """Find exact and near duplicates and keep one of each group; embeds what is missing. `say` gets progress lines."""
     return run_dedup(workspace, config, engine, say)
+
+
+def cluster(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> ClusterReport:
+    """Hierarchical k-means of the deduplicated pool; embeds what is missing."""
+    return run_cluster(workspace, config, engine, say)
+
+
+def sample(
+    workspace: Workspace, config: CurateConfig, engine: Engine, images: int | None = None, say: Say = _silent
+) -> SampleReport:
+    """A balanced sample of the clustered pool (default: a tenth of it), with or without seed sets beside it."""
+    return run_sample(workspace, config, images, engine, say)
 
 
 def retrieve(
