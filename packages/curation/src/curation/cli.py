@@ -16,6 +16,7 @@ from rich.table import Table
 
 from contracts.errors import UserError
 from curation import api
+from curation.cluster.options import cluster_overrides
 from curation.config import CurateConfig
 from curation.dedup.options import dedup_overrides
 from curation.engine import Engine
@@ -213,6 +214,9 @@ def dedup(
 @app.command()
 def retrieve(
     seed: Annotated[list[str] | None, typer.Option("--seed", help="NAME | PATH | NAME=PATH, repeatable.")] = None,
+    forget: Annotated[
+        list[str] | None, typer.Option("--forget", help="Take out what a seed set brought, repeatable.")
+    ] = None,
     mode: Annotated[str | None, typer.Option("--mode", help="auto (by seed size) | sample | cluster | none.")] = None,
     as_is: Annotated[bool, typer.Option("--as-is", help="The seed's own images join the dataset too.")] = False,
     per_query: Annotated[int | None, typer.Option("--per-query", help="sample: images per seed image.")] = None,
@@ -243,9 +247,62 @@ def retrieve(
         "model": model,
     }
     overrides = [*(settings or []), *retrieve_overrides(options)]
+    if forget:
+        left = api.forget_seeds(api.Workspace(workspace), forget)
+        if not seed:
+            show(left.as_dict(), "retrieve", as_json=as_json)
+            return
     with open_session(workspace, overrides, engine, workers, ray_address) as session:
         report = api.retrieve(session.workspace, session.config, seed or [], session.engine, say)
     show(report.counts() if not as_json else report.as_dict(), "retrieve", as_json=as_json, lines=report.lines())
+
+
+@app.command()
+def cluster(
+    levels: Annotated[
+        str | None, typer.Option("--levels", help="Clusters per level, finest first: 10000,500,50.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Embedder (default: scene).")] = None,
+    seed: Annotated[int | None, typer.Option("--random-seed", help="Seed of the clustering.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hierarchical k-means of the deduplicated pool, for curation without seed sets.
+
+    Example: curate cluster --model facebook/dinov2-small --levels 10000,500,50
+    """
+    overrides = [*(settings or []), *cluster_overrides({"level_clusters": levels, "model": model, "seed": seed})]
+    with open_session(workspace, overrides, engine, workers, ray_address) as session:
+        report = api.cluster(session.workspace, session.config, session.engine, say)
+    show(report.as_dict(), "cluster", as_json=as_json, lines=["next: curate sample"])
+
+
+@app.command()
+def sample(
+    images: Annotated[int | None, typer.Option("--images", help="Size of the sample (default: a tenth).")] = None,
+    draw: Annotated[str | None, typer.Option("--draw", help="random | closest, within the finest clusters.")] = None,
+    prune_above: Annotated[
+        float | None, typer.Option("--prune-above", help="First leave out images nearer than this cosine (SemDeDup).")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw as many images from every part of the pool, however common it is (clusters first if needed).
+
+    Example: curate sample --images 100000
+    """
+    overrides = [*(settings or []), *cluster_overrides({"draw": draw, "prune_above": prune_above})]
+    with open_session(workspace, overrides, engine, workers, ray_address) as session:
+        report = api.sample(session.workspace, session.config, session.engine, images, say)
+    show(report.as_dict(), "sample", as_json=as_json, lines=["next: curate build"])
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.config import StrictModel
 from curation.build_step import BuildTarget, build_into
+from curation.cluster_step import run_cluster, run_sample
 from curation.config import CurateConfig
 from curation.dedup_step import run_dedup
 from curation.embed.embed_catalog import embed
@@ -18,11 +19,13 @@ from curation.ingest.ingest import ingest
 from curation.init import absolute
 from curation.recipes.recipe import (
     BuildStep,
+    ClusterStep,
     DedupStep,
     EmbedStep,
     IngestStep,
     Recipe,
     RetrieveStep,
+    SampleStep,
     Step,
     with_settings,
 )
@@ -77,7 +80,7 @@ def run_steps(workspace: Workspace, config: CurateConfig, recipe: Recipe, engine
 
 def settle(config: CurateConfig, step: Step, where: str) -> CurateConfig:
     """The settings of the workspace with those of one step over their section."""
-    name = {"build": "write"}.get(step.step, step.step)
+    name = {"build": "write", "sample": "cluster"}.get(step.step, step.step)
     section: StrictModel = getattr(config, name)
     update = {name: with_settings(section, step.settings, where)}
     if isinstance(step, RetrieveStep):
@@ -98,5 +101,9 @@ def _run(workspace: Workspace, config: CurateConfig, step: Step, engine: Engine,
             return run_dedup(workspace, config, engine, say).as_dict()
         case RetrieveStep():
             return retrieve_into(workspace, config, step.seeds, engine, say).as_dict()
+        case ClusterStep():
+            return run_cluster(workspace, config, engine, say).as_dict()
+        case SampleStep():
+            return run_sample(workspace, config, step.images, engine, say).as_dict()
         case BuildStep():
             return build_into(workspace, config, engine, BuildTarget(step.out), say).as_dict()

@@ -61,6 +61,21 @@ class RetrieveStep(StrictModel):
     cluster: Values = Field(default_factory=dict, description="cluster mode: over the cluster section of curate.yaml")
 
 
+class ClusterStep(StrictModel):
+    """Cluster the pool, for curation without seed sets."""
+
+    step: Literal["cluster"] = Field(description="hierarchical k-means of the pool")
+    settings: Values = Field(default_factory=dict, description="over the cluster section of curate.yaml")
+
+
+class SampleStep(StrictModel):
+    """Draw a balanced sample of the clustered pool."""
+
+    step: Literal["sample"] = Field(description="balanced sample of the clusters")
+    images: int | None = Field(None, ge=1, description="size of the sample (default: a tenth of the pool)")
+    settings: Values = Field(default_factory=dict, description="over the cluster section of curate.yaml")
+
+
 class BuildStep(StrictModel):
     """Write the dataset folder."""
 
@@ -69,7 +84,10 @@ class BuildStep(StrictModel):
     settings: Values = Field(default_factory=dict, description="over the write section of curate.yaml")
 
 
-Step = Annotated[IngestStep | EmbedStep | DedupStep | RetrieveStep | BuildStep, Field(discriminator="step")]
+Step = Annotated[
+    IngestStep | EmbedStep | DedupStep | RetrieveStep | ClusterStep | SampleStep | BuildStep,
+    Field(discriminator="step"),
+]
 
 
 class Recipe(StrictModel):

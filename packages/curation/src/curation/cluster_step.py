@@ -1,0 +1,193 @@
+"""`curate cluster` and `curate sample`: curation without seed sets, by a hierarchy of clusters of the pool."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contracts.config import config_sha256, plain_values
+from contracts.embedding_store import EmbeddingStore
+from contracts.errors import UserError
+from curation.catalog import unique_images
+from curation.cluster.balanced_sampling import sample_balanced
+from curation.cluster.cluster_files import StoredClusters, inputs_of, read_clusters, write_clusters
+from curation.cluster.hierarchy import LevelPlan, build_hierarchy, default_plans, without_images
+from curation.cluster.semantic_pruning import prune_clusters
+from curation.config import CurateConfig
+from curation.embed.embed_catalog import embed
+from curation.embed.table import model_name
+from curation.engine import Engine
+from curation.index.kmeans import Assignment
+from curation.retrieve.from_vectors import retrieval_rows
+from curation.retrieve.retrieval_files import SeedReport, write_retrieval
+from curation.retrieve.stored_vectors import deduplicated_keys, identity_of, load_vectors
+from curation.select.selection import SelectionReport, read_groups, recompute_selection
+from curation.workspace import Workspace
+
+Say = Callable[[str], None]
+BALANCED = "balanced"
+
+
+@dataclass(frozen=True)
+class ClusterReport:
+    """The hierarchy of a pool. `clusters`: per level, finest first. `largest`: images in the largest of each level."""
+
+    model: str
+    images: int
+    clusters: list[int]
+    mean_images: list[float]
+    largest: list[int]
+    mean_cosine: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SampleReport:
+    """A balanced sample. `pruned`: images too near to another of their cluster, left out before drawing."""
+
+    model: str
+    images: int
+    pruned: int
+    asked: int
+    sampled: int
+    selection: SelectionReport
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def run_cluster(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> ClusterReport:
+    """Cluster the deduplicated pool, unless that is on disk. Errors: MissingInput (catalogue, model)."""
+    pool = _pool(workspace, config, engine)
+    if inputs_of(workspace.clusters) != pool.inputs:
+        plans = _plans(config, len(pool.keys))
+        settings = config.cluster
+        levels = build_hierarchy(
+            pool.vectors, plans, settings.iterations, settings.train_images_per_cluster, settings.seed, say
+        )
+        write_clusters(workspace.clusters, pool.keys, levels, pool.inputs, plain_values(settings), settings.model)
+    return _report(read_clusters(workspace.clusters))
+
+
+def run_sample(
+    workspace: Workspace, config: CurateConfig, images: int | None, engine: Engine, say: Say
+) -> SampleReport:
+    """Draw a balanced sample of the clustered pool and renew the selection; clusters first what is not clustered."""
+    run_cluster(workspace, config, engine, say)
+    stored, settings = read_clusters(workspace.clusters), config.cluster
+    pool = _pool(workspace, config, engine)
+    finest = stored.levels[0]
+    kept = np.ones(len(stored.keys), np.bool_)
+    if settings.prune_above is not None:
+        found = Assignment(finest.parent, finest.cosine)
+        kept = prune_clusters(pool.vectors, found, settings.prune_above, settings.prune_rule, settings.prune_first)
+        say(f"{int((~kept).sum()):,} images pruned above cosine {settings.prune_above:g}")
+    asked = images or settings.sample_images or _default_size(len(kept), settings.prune_above)
+    rows = sample_balanced(without_images(stored.levels, kept), asked, settings.seed, settings.draw)
+    _publish(workspace, config, stored, np.flatnonzero(kept)[rows], pool)
+    return SampleReport(settings.model, len(kept), int((~kept).sum()), asked, len(rows), recompute_selection(workspace))
+
+
+def _default_size(images: int, prune_above: float | None) -> int:
+    """A tenth of the pool; all that is left when pruning alone was asked for."""
+    return images if prune_above is not None else max(1, images // 10)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The deduplicated, embedded pool in order of key. `identity`: changes with its images or vectors; `inputs`: also
+    with the settings of the hierarchy."""
+
+    keys: pa.Array
+    vectors: NDArray[np.floating[Any]]
+    identity: str
+    inputs: str
+
+
+def _pool(workspace: Workspace, config: CurateConfig, engine: Engine) -> _Pool:
+    workspace.require_catalog()
+    model = config.cluster.model
+    folder = workspace.embeddings(model_name(model))
+    embed(workspace.catalog, folder, model, engine, config.embed)
+    store = EmbeddingStore.open(folder)
+    keys = deduplicated_keys(unique_images(workspace.catalog, ()), read_groups(workspace))
+    if len(keys) == 0:
+        raise UserError(f"{workspace.root} has no image left to cluster: see `curate report` for why they were dropped")
+    drawn_only = {"sample_images", "draw", "prune_above", "prune_rule", "prune_first"}
+    settings = {name: value for name, value in plain_values(config.cluster).items() if name not in drawn_only}
+    identity = identity_of(store, keys)
+    inputs = config_sha256({"vectors": identity, "settings": settings})
+    return _Pool(keys, load_vectors(store, keys).vectors, identity, inputs)
+
+
+def _plans(config: CurateConfig, images: int) -> list[LevelPlan]:
+    settings = config.cluster
+    if not settings.level_clusters:
+        plans = default_plans(
+            images, settings.images_per_finest_cluster, settings.level_ratio, settings.resample_rounds
+        )
+    else:
+        sizes = [images, *settings.level_clusters]
+        plans = [
+            LevelPlan(clusters, max(1, points // clusters // 2), settings.resample_rounds)
+            for points, clusters in itertools.pairwise(sizes)
+        ]
+    if settings.resample_members is None:
+        return plans
+    return [LevelPlan(plan.clusters, settings.resample_members, plan.resample_rounds) for plan in plans]
+
+
+def _report(stored: StoredClusters) -> ClusterReport:
+    counts, images = [], stored.levels[0].parent
+    for depth, level in enumerate(stored.levels):
+        images = images if depth == 0 else level.parent[images]
+        counts.append(np.bincount(images, minlength=len(level.centroids)))
+    return ClusterReport(
+        model=stored.model,
+        images=len(stored.keys),
+        clusters=[len(count) for count in counts],
+        mean_images=[round(float(count.mean()), 1) for count in counts],
+        largest=[int(count.max()) for count in counts],
+        mean_cosine=round(float(stored.levels[0].cosine.mean()), 4),
+    )
+
+
+def _publish(
+    workspace: Workspace, config: CurateConfig, stored: StoredClusters, rows: NDArray[np.int64], pool: _Pool
+) -> None:
+    """The sample as what the pool itself brought, so that it joins what seed sets bring."""
+    finest = stored.levels[0]
+    table = retrieval_rows(
+        stored.keys.take(pa.array(rows)),
+        BALANCED,
+        BALANCED,
+        finest.cosine[rows],
+        np.zeros(len(rows), np.int64),
+        cluster=finest.parent[rows].astype(np.int64),
+    )
+    settings = plain_values(config.cluster)
+    report = SeedReport(
+        seed=BALANCED,
+        source="the pool",
+        mode=BALANCED,
+        model=config.cluster.model,
+        inputs=pool.inputs,
+        pool=pool.identity,
+        seed_images=0,
+        pool_images=len(pool.keys),
+        rows={BALANCED: len(rows)},
+        images=len(rows),
+        clusters=len(finest.centroids),
+        settings=settings,
+    )
+    write_retrieval(workspace.retrieval, report, table, pa.array([], pa.string()), config_sha256(settings))
