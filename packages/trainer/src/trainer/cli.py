@@ -52,7 +52,7 @@ def pretrain(
     """
     if dry_run:
         planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say)
-        show_plan(planned.out, planned.plan.values(), as_json)
+        show_plan(planned.out, planned.values(), as_json)
         return
     report = api.pretrain(config, data=data, out=out, steps=steps, overrides=settings or (), resume=resume, say=_say)
     if as_json:
@@ -76,7 +76,7 @@ def plan(
     Example: trainer plan --config vitl14 --data photos/
     """
     planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say)
-    show_plan(planned.out, planned.plan.values(), as_json)
+    show_plan(planned.out, planned.values(), as_json)
 
 
 @app.command()
@@ -97,12 +97,14 @@ def evaluate(
 
     Example: trainer evaluate runs/my-run --data probe/train --test probe/test --task knn --task linear
     """
-    asked = {"image_px": image_px, "max_images": max_images, "baselines": baselines, "device": device}
+    asked: dict[str, Any] = {"image_px": image_px, "max_images": max_images, "baselines": baselines, "device": device}
     report = api.evaluate(model, data, test=test, tasks=task or ("knn",), **asked)
     if as_json:
         print_json(report)
     else:
-        show_evaluation(report)
+        images, side = report["images"], report["image_px"]
+        title = f"{images['train']:,} training and {images['test']:,} test images of {side} px"
+        show_rows(title, **report["table"])
 
 
 @app.command("import")
@@ -140,14 +142,11 @@ def export(
     _say(f"{', '.join(report['files'])} in {out}")
 
 
-def show_evaluation(report: dict[str, Any]) -> None:
-    """The table of an evaluation's report."""
-    images = report["images"]
-    side = report["image_px"]
-    table = Table(title=f"{images['train']:,} training and {images['test']:,} test images of {side} px")
-    header, rows = report["table"]["header"], report["table"]["rows"]
+def show_rows(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """A table with named columns on stdout; numbers are right-aligned."""
+    table = Table(title=title)
     for name in header:
-        table.add_column(name, justify="left" if not name else "right")
+        table.add_column(name, justify="right" if name else "left")
     for row in rows:
         table.add_row(*row)
     Console().print(table, markup=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainer.config.pretrain import PretrainConfig
 from trainer.data.loader import LoaderSettings
@@ -21,11 +21,12 @@ from trainer.export.model_folder import ModelDescription, export_model
 from trainer.initial_weights import InitialModel, find_initial_model, start_from
 from trainer.job_parts import build_probe, loop_settings, stream_from
 from trainer.methods.dinov2 import DinoV2
+from trainer.models.resize_positions import resized_positions
 from trainer.models.sizes import parse_arch
 from trainer.optim.adamw import build_adamw
 from trainer.optim.schedules import build_schedules
 from trainer.plan import PretrainPlan, make_plan
-from trainer.recipe import method_settings, schedule_settings
+from trainer.recipe import high_resolution_config, method_settings, schedule_settings
 
 # Settings that change no weight: a run may go on with others.
 FREE_SETTINGS = (
@@ -38,11 +39,12 @@ FREE_SETTINGS = (
     "probe",
 )
 DEFAULT_RUNS = Path("runs")
+HIGH_RESOLUTION = "high_resolution"
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that was worked out but not started. `out` is where it would go."""
+    """A run that was worked out but not started. `out` is where it would go; `then` is its phase on larger crops."""
 
     config: PretrainConfig
     source: ImageSource
@@ -50,6 +52,12 @@ class PlannedRun:
     identity: RunIdentity
     initial: InitialModel | None
     out: Path
+    then: PlannedRun | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The plan as plain values, with that of the phase on larger crops."""
+        values = self.plan.values()
+        return values if self.then is None else {**values, HIGH_RESOLUTION: self.then.plan.values()}
 
 
 def plan_run(config: PretrainConfig, name: str, out: Path | None) -> PlannedRun:
@@ -64,7 +72,13 @@ def plan_run(config: PretrainConfig, name: str, out: Path | None) -> PlannedRun:
     if initial is not None:
         data["initial_weights"] = initial.fingerprint
     identity = RunIdentity(config, data, FREE_SETTINGS)
-    return PlannedRun(config, source, plan, identity, initial, out or DEFAULT_RUNS / f"{name}-{identity.sha256()[:8]}")
+    out = out or DEFAULT_RUNS / f"{name}-{identity.sha256()[:8]}"
+    larger = high_resolution_config(config)
+    if larger is None:
+        return PlannedRun(config, source, plan, identity, initial, out)
+    phase_plan = make_plan(larger, source)
+    phase = PlannedRun(larger, source, phase_plan, identity, None, out / HIGH_RESOLUTION)
+    return PlannedRun(config, source, plan, identity, initial, out, phase)
 
 
 def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, Any]:
@@ -78,12 +92,26 @@ def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, An
     if report is not None:
         return {**report, "run": str(run.root), "already_finished": True}
     job = build_job(planned, run)
-    publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
+    publish_run_files(run, planned.identity, planned.values(), environment(job.device))
     outcome = train(job)
     fields = _report(planned, outcome)
+    if planned.then is not None and outcome.stopped_by is None:
+        weights = job.method.state_dict()
+        del job
+        outcome = train(_phase_job(planned.then, weights, run))
+        fields["high_resolution"] = _report(planned.then, outcome)
     if outcome.stopped_by is None:
         publish_finished(run, planned.identity.sha256(), fields)
     return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
+
+
+def _phase_job(phase: PlannedRun, weights: Mapping[str, Tensor], run: RunFolder) -> TrainJob:
+    """The phase on larger crops: student, teacher and centers go on, with positions resized and a fresh optimiser."""
+    job = build_job(phase, RunFolder(phase.out))
+    settings = method_settings(phase.config).backbone
+    job.method.load_state_dict(resized_positions(weights, settings.image_size, settings.patch_size))
+    job.export = lambda modules, step, _: _export(phase, modules, step, run.export)
+    return job
 
 
 def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
@@ -111,7 +139,7 @@ def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
         identity_sha256=planned.identity.sha256(),
         device=device,
         probe=build_probe(config.probe, config.crops, device, plan.precision),
-        export=lambda modules, step, out: _export(planned, modules, step, out),
+        export=None if planned.then else lambda modules, step, out: _export(planned, modules, step, out),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from contracts.config import plain_values, validate_config
 from trainer.config.model import HeadSection
 from trainer.config.objective import GramSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
@@ -65,6 +66,29 @@ def method_settings(config: PretrainConfig) -> DinoV2Settings:
         layerwise_decay=optim.layerwise_decay,
         patch_embed_multiplier=optim.patch_embed_lr_multiplier,
     )
+
+
+def high_resolution_config(config: PretrainConfig) -> PretrainConfig | None:
+    """The settings of the last phase on larger crops, or None: as the run's own but for what the section says.
+
+    Schedules are run through again in the phase's steps; images are drawn in another order.
+    """
+    phase = config.high_resolution
+    if phase is None:
+        return None
+    values = plain_values(config)
+    values["high_resolution"] = None
+    values["model"] |= {"init_from": None, "freeze_backbone_steps": 0}
+    values["crops"] |= {"global_px": phase.global_px, "local_px": phase.local_px}
+    values["optim"]["lr"] = phase.lr
+    values["schedules"]["for_steps"] = config.schedules.for_steps or config.run.steps
+    values["run"] |= {
+        "steps": phase.steps,
+        "batch_size": phase.batch_size or config.run.batch_size,
+        "micro_batch_size": None if phase.batch_size else config.run.micro_batch_size,
+        "seed": config.run.seed + 1,
+    }
+    return validate_config(PretrainConfig, values, where="high_resolution")
 
 
 def _gram_settings(section: GramSection | None) -> GramSettings | None:

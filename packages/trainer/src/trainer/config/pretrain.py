@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from contracts.config import StrictModel
+from trainer.config.high_resolution import HighResolutionSection
 from trainer.config.model import HeadsSection, ModelSection
 from trainer.config.objective import LossesSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
@@ -27,6 +28,7 @@ class PretrainConfig(StrictModel):
     data: DataSection = DataSection()
     run: RunSection = RunSection()
     probe: ProbeSection = ProbeSection()
+    high_resolution: HighResolutionSection | None = Field(None, description="a last phase on larger crops; none: off")
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> PretrainConfig:
@@ -34,6 +36,9 @@ class PretrainConfig(StrictModel):
         sides = {"crops.global_px": self.crops.global_px}
         if self.crops.local_crops:
             sides["crops.local_px"] = self.crops.local_px
+        if self.high_resolution is not None:
+            sides["high_resolution.global_px"] = self.high_resolution.global_px
+            sides["high_resolution.local_px"] = self.high_resolution.local_px
         if self.probe.image_px is not None:
             sides["probe.image_px"] = self.probe.image_px
         for name, side in sides.items():
