@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import mse_loss
 
 from contracts.errors import ConfigError
 from distill.losses.feature_losses import FEATURE_LOSSES
@@ -89,4 +89,4 @@ def test_standardised_targets_ignore_scale_and_shift() -> None:
         loss = FEATURE_LOSSES[name]
         assert torch.allclose(loss(student, teacher), loss(student, 7 * teacher + 2), atol=1e-4)
     assert torch.allclose(FEATURE_LOSSES["cosine"](student, 3 * student), torch.zeros(()), atol=1e-6)
-    assert float(F.mse_loss(student, teacher)) > 0
+    assert float(mse_loss(student, teacher)) > 0

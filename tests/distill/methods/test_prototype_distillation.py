@@ -75,7 +75,7 @@ def oracle(method: PrototypeDistillation, batch: CropBatch, subset: bool) -> dic
     for view in seen.cls.chunk(2):
         unit = view / view.norm(dim=-1, keepdim=True)
         for i in range(B):
-            j = max((j for j in range(B) if j != i), key=lambda j: float(unit[i] @ unit[j]))
+            j = max((j for j in range(B) if j != i), key=lambda j: (unit[i] @ unit[j]).item())
             spread = spread - torch.log((unit[i] - unit[j] + 1e-8).norm() + 1e-8) / B
     return {
         "dino_local": torch.as_tensor(local) / (B * pairs),

@@ -1,19 +1,16 @@
-"""The public functions of distill: one per command, with plain arguments and plain results."""
+"""The public functions of distill: one per command, with plain arguments and plain results.
+
+PyTorch is loaded by the function that needs it, so that `distill --help` answers at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from distill.distillation import PlannedDistillation, plan_distillation, run_distillation
-from distill.read_config import complete_config, read_values
-from distill.teachers.newest_run import newest_teacher
-from trainer.dataset_at_hand import ensure_dataset
-from trainer.export.model_folder import load_model
-from trainer.pretrain import DEFAULT_RUNS
+if TYPE_CHECKING:
+    from distill.distillation import PlannedDistillation
 
 Say = Callable[[str], None]
 
@@ -36,6 +33,13 @@ def plan(
     data, steps: short for the overrides data.path=... and run.steps=...
     Errors: UserError in one sentence.
     """
+    from distill.distillation import plan_distillation
+    from distill.read_config import complete_config, read_values
+    from distill.teachers.newest_run import newest_teacher
+    from trainer.dataset_at_hand import ensure_dataset
+    from trainer.export.model_folder import load_model
+    from trainer.pretrain import DEFAULT_RUNS
+
     name = config or default_preset()
     values = read_values(name, overrides)
     asked: dict[str, dict[str, Any]] = {
@@ -74,6 +78,8 @@ def run(
     resume: None goes on when the folder holds the same run; True insists on one; False refuses one.
     Errors: UserError in one sentence.
     """
+    from distill.distillation import run_distillation
+
     planned = plan(
         students, teacher=teacher, data=data, config=config, out=out, steps=steps, overrides=overrides, say=say
     )
@@ -82,6 +88,49 @@ def run(
     return run_distillation(planned, resume=resume)
 
 
+def evaluate(
+    students: Sequence[str],
+    data: str,
+    *,
+    test: str | None = None,
+    teacher: str | None = None,
+    scratch: str | None = None,
+    tasks: Sequence[str] = ("knn",),
+    max_images: int | None = None,
+    baselines: bool = True,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Teacher, students, random weights and a model from scratch side by side; the report holds a table.
+
+    students: distillation runs or model folders. teacher: None takes what the first run's configuration names.
+    scratch: a model of a student's size that was pretrained without a teacher.
+    Errors: UserError in one sentence.
+    """
+    from distill.side_by_side import ComparisonRequest, compare
+    from trainer.engine.device import choose_device
+    from trainer.evaluate.evaluate_model import EvaluationRequest
+
+    evaluation = EvaluationRequest(
+        model="",
+        data=data,
+        test=test,
+        tasks=tasks,
+        max_images=max_images,
+        baselines=baselines,
+        device=str(choose_device(device)),
+    )
+    return compare(ComparisonRequest(students, teacher, scratch, evaluation))
+
+
+def export(model: str, format_name: str, out: Path) -> dict[str, Any]:
+    """Write a student in a named format (hf, official, timm, onnx). Errors: UserError in one sentence."""
+    from trainer.api import export as export_model
+
+    return export_model(model, format_name, out)
+
+
 def default_preset() -> str:
     """`small` with a GPU, `cpu` without one."""
+    import torch
+
     return "small" if torch.cuda.is_available() else "cpu"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from distill import api
-from trainer.cli import print_json, print_table
+from trainer.cli import print_json, show_plan, show_rows
 from trainer.cli import run as run_application
 
 app = typer.Typer(
@@ -33,11 +33,6 @@ Out = Annotated[Path | None, typer.Option("--out", help="Run folder [default: ru
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
-
-
-@app.callback()
-def commands() -> None:
-    """Small ViTs from a frozen teacher. Example: distill run --student vits14 --teacher runs/my-run"""
 
 
 @app.command()
@@ -83,7 +78,8 @@ def run(
         "say": _say,
     }
     if dry_run:
-        _show_plan(api.plan(student or (), **asked), as_json)
+        planned = api.plan(student or (), **asked)
+        show_plan(planned.out, planned.plan.values(), as_json)
         return
     report = api.run(student or (), resume=_resume(resume), **asked)
     if as_json:
@@ -91,6 +87,53 @@ def run(
     _say(_sentence(report))
     if report.get("stopped_by"):
         raise typer.Exit(128 + int(report["stopped_by"]))
+
+
+@app.command()
+def evaluate(
+    students: Annotated[list[str], typer.Argument(help="Distillation runs or model folders.")],
+    data: Annotated[str, typer.Option("--data", help="Labelled images: class folders, labelled list, parquet, ...")],
+    test: Annotated[str | None, typer.Option("--test", help="Labelled test images [default: half of --data].")] = None,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="Teacher [default: the run's own].")] = None,
+    scratch: Annotated[
+        str | None, typer.Option("--scratch", help="A model of the student's size that had no teacher.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", help="knn or linear; repeatable.")] = None,
+    max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Also raw pixels and random weights.")
+    ] = True,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Compare teacher, students and baselines on labelled images.
+
+    Example: distill evaluate runs/distill-vits14-1a2b3c4d --data probe/train --test probe/test
+    """
+    asked: dict[str, Any] = {"max_images": max_images, "baselines": baselines, "device": device}
+    report = api.evaluate(students, data, test=test, teacher=teacher, scratch=scratch, tasks=task or ("knn",), **asked)
+    if as_json:
+        print_json(report)
+        return
+    images = report["images"]
+    show_rows(f"{images['train']:,} training and {images['test']:,} test images", **report["table"])
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Distillation run or model folder.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    format_name: Annotated[str, typer.Option("--format", help="hf, official, timm or onnx.")] = "hf",
+    as_json: Json = False,
+) -> None:
+    """Write a student in the layout of another project, as `trainer export` does.
+
+    Example: distill export runs/distill-vits14-1a2b3c4d --format onnx --out models/vits14-onnx
+    """
+    report = api.export(model, format_name, out)
+    if as_json:
+        print_json(report)
+    _say(f"{', '.join(report['files'])} in {out}")
 
 
 def main() -> None:
@@ -103,19 +146,6 @@ def _resume(text: str | None) -> bool | None:
     if text is not None and text not in choices:
         raise typer.BadParameter(f"{text!r} is none of auto, yes, no", param_hint="--resume")
     return choices[text or "auto"]
-
-
-def _show_plan(planned: Any, as_json: bool) -> None:
-    values = planned.plan.values()
-    if as_json:
-        print_json({"out": str(planned.out), **values})
-        return
-    rows: dict[str, Any] = {"out": planned.out}
-    for name, value in values.items():
-        inner = isinstance(value, dict)
-        rows[name.replace("_", " ")] = ", ".join(f"{k} {v}" for k, v in value.items()) if inner else value
-    rows["notes"] = "; ".join(values["notes"]) or "none"
-    print_table("what will run", rows)
 
 
 def _sentence(report: dict[str, Any]) -> str:

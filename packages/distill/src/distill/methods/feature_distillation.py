@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from distill.losses.feature_losses import feature_loss
@@ -109,7 +110,7 @@ class FeatureDistillation(Method):
             every = wanted.repeat(len(local[0].cls) // len(wanted), 1)
             terms["local_cls"] = s.cls_weight * self._cls_loss(project_cls(local[0].cls), every)
         diagnostics: dict[str, Tensor] = {"rank_me": rank_me(global_.cls)} if knobs.diagnose else {}
-        return labelled(self.several, name, terms, diagnostics)
+        return labelled(self.several, name, torch.stack([*terms.values()]).sum(), terms, diagnostics)
 
     def _forward(self, name: str, batch: CropBatch) -> list[Any]:
         patch_size = self.settings.backbones[name].patch_size

@@ -11,13 +11,15 @@ from distill.students.several import Several
 from trainer.methods.method import LossTerms
 
 
-def labelled(several: Several, name: str, terms: dict[str, Tensor], diagnostics: dict[str, Tensor]) -> LossTerms:
-    """Loss terms of one student under names that tell the students apart."""
-    named = {several.label(name, term): value for term, value in terms.items()}
+def labelled(
+    several: Several, name: str, total: Tensor, terms: dict[str, Tensor], diagnostics: dict[str, Tensor]
+) -> LossTerms:
+    """Losses of one student under names that tell the students apart; what is logged is what is back-propagated."""
+    named = {several.label(name, term): value.detach() for term, value in terms.items()}
     return LossTerms(
-        total=torch.stack([*named.values()]).sum(),
-        terms={term: value.detach() for term, value in named.items()},
-        logged={term: value.detach() for term, value in named.items()},
+        total=total,
+        terms=named,
+        logged=dict(named),
         diagnostics={several.label(name, term): value.detach() for term, value in diagnostics.items()},
     )
 

@@ -24,13 +24,13 @@ from distill.methods.matching_views import at_side, side_for
 from distill.students.several import Several
 from distill.teachers.teacher import Teacher
 from trainer.data.batch import CropBatch
-from trainer.losses.dino_loss import DinoBatch, dino_global_loss, dino_local_loss
-from trainer.losses.ibot_loss import PatchChoice, all_patches, ibot_loss, masked_patches
+from trainer.losses.dino_loss import DinoBatch
+from trainer.losses.ibot_loss import PatchChoice, all_patches, masked_patches
 from trainer.losses.koleo import koleo_loss
-from trainer.losses.teacher_targets import TargetRows, shifted_rows
+from trainer.losses.teacher_targets import shifted_rows
 from trainer.methods.diagnostics import agreement, rank_me, target_statistics
-from trainer.methods.dinov2 import StudentView
 from trainer.methods.method import LossTerms, Method, StepKnobs
+from trainer.methods.prototype_losses import PrototypeWeights, StepTargets, StudentView, prototype_losses
 from trainer.methods.target_makers import build_target_maker
 from trainer.models.heads import HeadSettings, PrototypeHead
 from trainer.models.vision_transformer import VisionTransformer, VitSettings
@@ -60,16 +60,6 @@ class PrototypeSettings:
     patch_embed_multiplier: float = 0.2
 
 
-@dataclass(frozen=True)
-class MicroTargets:
-    """The teacher's targets of one micro-batch: rows of [2 * B] class tokens and of the M chosen patches."""
-
-    dino: TargetRows
-    ibot: TargetRows
-    choice: PatchChoice
-    sizes: DinoBatch
-
-
 class PrototypeDistillation(Method):
     """The method on one rank. The teacher runs once per batch, however many students there are."""
 
@@ -92,9 +82,10 @@ class PrototypeDistillation(Method):
 
         Only one student's graph lives at a time. KoLeo sees the neighbours inside a micro-batch.
         """
-        for batch, targets in zip(batches, self._targets(batches, knobs.teacher_temp), strict=True):
+        for batch, (choice, targets) in zip(batches, self._targets(batches, knobs.teacher_temp), strict=True):
             for name in self.several.names:
-                yield self._student_losses(name, batch, targets, knobs)
+                view = self._student_view(name, batch, choice)
+                yield self._student_losses(name, view, targets, knobs)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups of all students."""
@@ -129,7 +120,7 @@ class PrototypeDistillation(Method):
     def _reference_patch(self) -> int:
         return self.settings.backbones[self.several.names[0]].patch_size
 
-    def _targets(self, batches: Sequence[CropBatch], temp: float) -> list[MicroTargets]:
+    def _targets(self, batches: Sequence[CropBatch], temp: float) -> list[tuple[PatchChoice, StepTargets]]:
         """Act one: the teacher looks at the global crops of all micro-batches."""
         teacher = self.teacher
         cls, patches, choices = [], [], []
@@ -150,7 +141,8 @@ class PrototypeDistillation(Method):
         found, dino_row, ibot_row = [], 0, 0
         for batch, choice, count in zip(batches, choices, images, strict=True):
             sizes = DinoBatch(count, sum(images), len(batch.local_crops) // count)
-            found.append(MicroTargets(shifted_rows(dino, dino_row), shifted_rows(ibot, ibot_row), choice, sizes))
+            mine, ours = shifted_rows(dino, dino_row), shifted_rows(ibot, ibot_row)
+            found.append((choice, StepTargets(mine, ours, choice.weights, sizes)))
             dino_row, ibot_row = dino_row + 2 * count, ibot_row + len(choice.indices)
         return found
 
@@ -159,22 +151,20 @@ class PrototypeDistillation(Method):
             return masked_patches(batch.masks)
         return all_patches(len(batch.global_crops), patches, batch.global_crops.device)
 
-    def _student_losses(self, name: str, batch: CropBatch, targets: MicroTargets, knobs: StepKnobs) -> LossTerms:
+    def _student_losses(self, name: str, view: StudentView, targets: StepTargets, knobs: StepKnobs) -> LossTerms:
         """Act three: one student is held against the targets."""
-        s, sizes, temp = self.settings, targets.sizes, self.settings.student_temp
-        view = self._student_view(name, batch, targets.choice)
-        local = dino_local_loss(view.local_cls, view.dino_prototypes, targets.dino, sizes, temp)
-        global_ = dino_global_loss(view.global_cls, view.dino_prototypes, targets.dino, sizes, temp)
-        weights, crops = targets.choice.weights, 2 * sizes.step_images
-        patch = ibot_loss(view.patches, view.ibot_prototypes, targets.ibot, weights, crops, temp)
-        spread = torch.stack([koleo_loss(crop, s.koleo_min_distance) for crop in view.global_tokens.cls.chunk(2)]).sum()
+        s, share = self.settings, targets.sizes.images / targets.sizes.step_images
+        total, losses = prototype_losses(view, targets, PrototypeWeights(s.dino_weight, s.ibot_weight, s.student_temp))
+        spread = torch.stack([koleo_loss(crop, s.koleo_min_distance) for crop in view.cls_tokens.chunk(2)]).sum()
+        koleo = s.koleo_weight * share * spread
         terms = {
-            "dino_local": s.dino_weight * local,
-            "dino_global": s.dino_weight * global_,
-            "koleo": s.koleo_weight * spread * (sizes.images / sizes.step_images),
-            "ibot": s.ibot_weight * patch,
+            "dino_local": s.dino_weight * losses["dino_local"],
+            "dino_global": s.dino_weight * losses["dino_global"],
+            "koleo": koleo.detach(),
+            "ibot": s.ibot_weight * losses["ibot"],
         }
-        return labelled(self.several, name, terms, _diagnostics(view, targets, terms) if knobs.diagnose else {})
+        diagnostics = _diagnostics(view, targets, losses) if knobs.diagnose else {}
+        return labelled(self.several, name, total + koleo, terms, diagnostics)
 
     def _student_view(self, name: str, batch: CropBatch, choice: PatchChoice) -> StudentView:
         """Act two: one student looks at all crops, unmasked, in one pass."""
@@ -187,7 +177,7 @@ class PrototypeDistillation(Method):
         dino_prototypes = dino_head.prototypes()
         cls = dino_head.bottleneck(torch.cat([group.cls for group in tokens]))
         return StudentView(
-            global_tokens=tokens[0],
+            cls_tokens=tokens[0].cls,
             global_cls=cls[: len(batch.global_crops)],
             local_cls=cls[len(batch.global_crops) :],
             patches=ibot_head.bottleneck(choice.of(tokens[0].patches)),
@@ -199,15 +189,15 @@ class PrototypeDistillation(Method):
         return cast(PrototypeHead, self.student[self.several.key(name, part)])
 
 
-def _diagnostics(view: StudentView, targets: MicroTargets, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+def _diagnostics(view: StudentView, targets: StepTargets, losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """Signs of life of one micro-batch, as its share of the step (sums over micro-batches are means)."""
     share = targets.sizes.images / targets.sizes.step_images
     values = {
         **target_statistics("dino", targets.dino, len(view.global_cls)),
         **target_statistics("ibot", targets.ibot, len(view.patches)),
         "agreement": agreement(view.patches, view.ibot_prototypes, targets.ibot),
-        "rank_me": rank_me(view.global_tokens.cls),
+        "rank_me": rank_me(view.cls_tokens),
     }
     values = {name: value * share for name, value in values.items()}
-    dino = (terms["dino_local"] + terms["dino_global"]).detach()
+    dino = losses["dino_local"] + losses["dino_global"]
     return values | {"dino_loss_over_ln_k": dino / math.log(len(view.dino_prototypes))}

@@ -1,0 +1,178 @@
+"""`distill evaluate`: teacher, students, random weights and a model from scratch on the same images.
+
+Dimensions: M images, D and E widths of two models.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contracts.config import read_yaml
+from contracts.errors import MissingInput
+from contracts.model_folder import is_model_folder
+from trainer.evaluate.baselines import random_twin, raw_pixels
+from trainer.evaluate.eval_images import EvalTransform
+from trainer.evaluate.evaluate_model import (
+    EVALUATIONS,
+    Arena,
+    Contest,
+    EvaluationRequest,
+    contest_of,
+    open_arena,
+    table_of,
+)
+from trainer.evaluate.features import class_token
+from trainer.export.find_model import EXPORT_FOLDER
+from trainer.export.model_folder import Backbone, LoadedModel, load_model
+
+SPEED_SECONDS = 1.0
+SPEED_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """What to compare: students (a run, or model folders), their teacher, and a model of a student's size from scratch.
+
+    `teacher` None takes what the run's configuration names; `scratch` None leaves that row out.
+    """
+
+    students: Sequence[str]
+    teacher: str | None
+    scratch: str | None
+    evaluation: EvaluationRequest
+
+
+def compare(request: ComparisonRequest) -> dict[str, Any]:
+    """Every contestant's accuracies, cosine to the teacher, parameters and speed. Errors: UserError of the parts."""
+    models = _models(request)
+    asked, results = request.evaluation, {}
+    teacher = models["teacher"]
+    for name, model in models.items():
+        arena = open_arena(model, asked)
+        backbone = model.backbone.to(asked.device)
+        results[name] = _measured(backbone, arena, None if name == "teacher" else teacher)
+        if name != "teacher" and asked.baselines:
+            twin = random_twin(model.backbone, asked.seed).to(asked.device)
+            results.setdefault(f"{name}, random weights", _measured(twin, arena, teacher))
+    arena = open_arena(next(m for name, m in models.items() if name != "teacher"), asked)
+    if asked.baselines:
+        results["raw pixels"] = _tasks(Contest(raw_pixels()), arena)
+    return {
+        "models": {name: str(model.folder) for name, model in models.items()},
+        "images": {"train": len(arena.train.indices), "test": len(arena.test.indices)},
+        "results": results,
+        "table": _table(results),
+    }
+
+
+def _models(request: ComparisonRequest) -> dict[str, LoadedModel]:
+    """Teacher first, then the students by architecture, then the one from scratch."""
+    folders = [folder for student in request.students for folder in student_folders(student)]
+    students = [load_model(folder) for folder in folders]
+    teacher = request.teacher or _teacher_of(request.students[0])
+    models = {"teacher": load_model(teacher)}
+    for model in students:
+        name = f"student {model.description.name}"
+        models[name if name not in models else f"{name} ({model.folder})"] = model
+    if request.scratch is not None:
+        models["from scratch"] = load_model(request.scratch)
+    return models
+
+
+def student_folders(spec: str) -> list[str]:
+    """The model folders that a run's name stands for: one, or one per student."""
+    export = Path(spec) / EXPORT_FOLDER
+    if export.is_dir() and not is_model_folder(export):
+        return [str(folder) for folder in sorted(export.iterdir()) if is_model_folder(folder)] or [spec]
+    return [spec]
+
+
+def _teacher_of(run: str) -> str:
+    """The teacher that a distillation run's configuration names."""
+    file = Path(run) / "config.yaml"
+    named = (read_yaml(file).get("teacher") or {}).get("model") if file.is_file() else None
+    if not isinstance(named, str):
+        raise MissingInput(f"{run} does not say which teacher it learned from: name the teacher with --teacher")
+    return named
+
+
+def _measured(backbone: Backbone, arena: Arena, teacher: LoadedModel | None) -> dict[str, Any]:
+    """All numbers of one contestant; the cosine compares with a teacher where there is one."""
+    found = _tasks(contest_of(backbone), arena)
+    found["parameters"] = sum(p.numel() for p in backbone.parameters())
+    found["images_per_second"] = images_per_second(backbone, arena.transform.image_px, arena.request.device)
+    if teacher is not None:
+        found["cosine_to_teacher"] = _cosine(backbone, teacher, arena)
+    return found
+
+
+def _tasks(contest: Contest, arena: Arena) -> dict[str, Any]:
+    return {task: EVALUATIONS[task](contest, arena) for task in arena.request.tasks}
+
+
+def _cosine(backbone: Backbone, teacher: LoadedModel, arena: Arena) -> float:
+    """How well the class token tells the teacher's on images that the map between them was not fitted on."""
+    device = arena.request.device
+    said = teacher.description
+    theirs = replace(arena, transform=EvalTransform(teacher.image_px, said.mean, said.std))
+    mine = arena.tables(class_token(backbone))
+    wanted = theirs.tables(class_token(teacher.backbone.to(device)))
+    return mapped_cosine(mine[0].features, wanted[0].features, mine[1].features, wanted[1].features)
+
+
+def mapped_cosine(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, ridge: float = 1e-2) -> float:
+    """Mean cosine between the teacher's features and the best linear (ridge) prediction of them, on the test rows.
+
+    Defined for any two widths; both sides are centered by the training mean, so a constant feature scores 0.
+    Shapes: x [M, D], y [M, E], test_x [Q, D], test_y [Q, E].
+    """
+    mean_x, mean_y = x.double().mean(0), y.double().mean(0)
+    a, b = x.double() - mean_x, y.double() - mean_y
+    scale = a.pow(2).sum() / a.shape[1]
+    gram = a.T @ a + ridge * scale.clamp_min(1e-12) * torch.eye(a.shape[1], dtype=torch.float64)
+    predicted = (test_x.double() - mean_x) @ torch.linalg.solve(gram, a.T @ b)
+    return float(F.cosine_similarity(predicted, test_y.double() - mean_y, dim=-1).mean())
+
+
+@torch.inference_mode()
+def images_per_second(backbone: Backbone, side: int, device: str) -> float:
+    """Forward passes on random images, over at least a second after a warm-up."""
+    images = torch.randn(SPEED_IMAGES, backbone.in_channels, side, side, device=device)
+    backbone(images)
+    _finish(device)
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < SPEED_SECONDS:
+        backbone(images)
+        _finish(device)
+        count += SPEED_IMAGES
+    return count / (time.perf_counter() - began)
+
+
+def _finish(device: str) -> None:
+    """Wait for what the device still computes."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _table(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    tasks = {name: {key: found[key] for key in EVALUATIONS if key in found} for name, found in results.items()}
+    header, rows = table_of(tasks)
+    more = (
+        ("cosine to teacher", "cosine_to_teacher", "{:.3f}"),
+        ("parameters (M)", "parameters", "{:.2f}"),
+        ("images/s", "images_per_second", "{:,.0f}"),
+    )
+    for title, key, shape in more:
+        header.append(title)
+        for row, found in zip(rows, results.values(), strict=True):
+            value = found.get(key)
+            row.append("-" if value is None else shape.format(value / 1e6 if key == "parameters" else value))
+    return {"header": header, "rows": rows}

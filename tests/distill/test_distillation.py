@@ -1,0 +1,180 @@
+"""Whole runs: from a teacher and pictures to models that open; killed and resumed; without heads; several students."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from contracts.errors import ConfigError, MissingInput
+from contracts.publish import read_json
+from distill import api
+from distill.distillation import build_job, run_distillation
+from distill.side_by_side import mapped_cosine, student_folders
+from trainer.data.batch import CropBatch
+from trainer.engine.environment import environment
+from trainer.engine.loop import train
+from trainer.engine.run_folder import open_run, publish_run_files
+from trainer.export.model_folder import load_model
+
+SMALL = ["run.batch_size=4", "run.checkpoint_every_steps=2", "data.workers=0", "run.device=cpu"]
+
+
+def small_run(teacher: Path, pictures: Path, out: Path, *more: str, **changes: Any) -> dict[str, Any]:
+    asked = {"teacher": str(teacher), "data": str(pictures), "config": "cpu", "steps": 6} | changes
+    return api.run(asked.pop("students", ["vitn8"]), out=out, overrides=[*SMALL, *more], **asked)
+
+
+def weights(run: Path) -> bytes:
+    return (run / "export" / "model.safetensors").read_bytes()
+
+
+def test_a_run_gives_a_model_that_opens_and_says_where_it_comes_from(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    report = small_run(make_teacher(), pictures, tmp_path / "run", f"probe.data={pictures}", "probe.every_steps=3")
+    assert report["step"] == 6
+    assert [probe["step"] for probe in report["probes"]] == [0, 3, 6]
+    model = load_model(tmp_path / "run")
+    assert set(model.heads) == {"dino_head", "ibot_head"}
+    assert model.heads["dino_head"].settings.prototypes == 12
+    assert model.image_px == 32
+    assert model.description.method == "distillation"
+    assert model.description.origin["objective"] == "prototypes"
+    again = small_run(make_teacher(), pictures, tmp_path / "run", f"probe.data={pictures}", "probe.every_steps=3")
+    assert again["already_finished"]
+
+
+def test_a_run_that_dies_and_goes_on_ends_with_the_same_weights(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    teacher = make_teacher()
+    small_run(teacher, pictures, tmp_path / "whole")
+    planned = api.plan(
+        ["vitn8"],
+        teacher=str(teacher),
+        data=str(pictures),
+        config="cpu",
+        out=tmp_path / "broken",
+        steps=6,
+        overrides=SMALL,
+    )
+    run = open_run(planned.out, planned.identity, resume=None)
+    job = build_job(planned, run)
+    publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
+    opened = job.open_stream
+
+    def stream_that_dies(position: int) -> Iterator[CropBatch]:
+        for batch in opened(position):
+            if batch.position == 5:
+                raise RuntimeError("the power went out")
+            yield batch
+
+    with pytest.raises(RuntimeError, match="power"):
+        train(replace(job, open_stream=stream_that_dies))
+    assert not (tmp_path / "broken" / "export").exists()
+    report = run_distillation(planned, resume=True)
+    assert report["step"] == 6
+    assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+
+
+def test_workers_and_repetition_change_nothing(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    teacher = make_teacher()
+    small_run(teacher, pictures, tmp_path / "a")
+    small_run(teacher, pictures, tmp_path / "b", "data.workers=1")
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+
+
+def test_a_teacher_without_heads_is_matched_by_features(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    report = small_run(make_teacher(heads=""), pictures, tmp_path / "run")
+    assert report["objective"] == "features"
+    assert not load_model(tmp_path / "run").heads
+
+
+def test_a_hugging_face_folder_teaches(pictures: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.Dinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=14
+    )
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "hf")
+    report = small_run(tmp_path / "hf", pictures, tmp_path / "run", "crops.local_crops=1")
+    assert report["objective"] == "features"
+    assert load_model(tmp_path / "run").image_px == 32
+
+
+def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
+    report = small_run(make_teacher(), pictures, tmp_path / "run", students=["vitn8", "vitn4"], steps=2)
+    assert set(report["students"]) == {"vitn8", "vitn4"}
+    folders = student_folders(str(tmp_path / "run"))
+    assert [load_model(folder).image_px for folder in folders] == [16, 32]
+    with pytest.raises(MissingInput, match="several models"):
+        load_model(tmp_path / "run")
+    table = api.evaluate([str(tmp_path / "run")], str(pictures), device="cpu")["table"]
+    assert [row[0] for row in table["rows"]] == [
+        "teacher",
+        "student vitn4",
+        "student vitn4, random weights",
+        "student vitn8",
+        "student vitn8, random weights",
+        "raw pixels",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["objective.heads.dino.prototypes=99"], "is 99, but the teacher's head has 12"),
+        (["objective.ibot_tokens=some"], "'all' or 'subset'"),
+        (["students.archs=[vitn9]"], "did you mean"),
+        (["crops.global_px=30"], "not a multiple of the patch side 8"),
+        (["crops.globl_px=32"], "did you mean 'global_px'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path, more: list[str], message: str
+) -> None:
+    students = [] if any("archs" in text for text in more) else ["vitn8"]
+    with pytest.raises(ConfigError, match=message):
+        small_run(make_teacher(), pictures, tmp_path / "run", *more, students=students)
+    assert not (tmp_path / "run").exists()
+
+
+def test_prototypes_need_a_teacher_with_heads(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"comes without heads: take objective\.kind=features"):
+        small_run(make_teacher(heads=""), pictures, tmp_path / "run", "objective.kind=prototypes")
+
+
+def test_another_teacher_is_another_run(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
+    small_run(make_teacher("teacher"), pictures, tmp_path / "run", steps=2)
+    make_teacher("teacher", heads="dino_head")
+    with pytest.raises(ConfigError, match="name another folder with --out"):
+        small_run(tmp_path / "teacher", pictures, tmp_path / "run", steps=2)
+
+
+def test_the_run_folder_tells_everything(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
+    small_run(make_teacher(), pictures, tmp_path / "run", steps=2)
+    run = tmp_path / "run"
+    assert {"config.yaml", "plan.yaml", "environment.json", "metrics.jsonl", "run.json"} <= {
+        file.name for file in run.iterdir()
+    }
+    assert read_json(run / "run.json")["objective"] == "prototypes"
+    assert "global_px: 32" in (run / "config.yaml").read_text()
+
+
+def test_mapped_cosine_is_one_for_a_linear_image_and_nothing_for_noise() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(300, 8, generator=generator), torch.randn(300, 5, generator=generator)
+    y = x @ torch.randn(8, 5, generator=generator) + 3
+    assert mapped_cosine(x[:200], y[:200], x[200:], y[200:], ridge=1e-6) > 0.999
+    assert abs(mapped_cosine(x[:200], noise[:200], x[200:], noise[200:])) < 0.2
+    assert mapped_cosine(torch.ones(200, 4), y[:200], torch.ones(100, 4), y[200:]) == 0.0
