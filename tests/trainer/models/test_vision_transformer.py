@@ -114,3 +114,25 @@ def test_initial_values() -> None:
     assert model.mask_token.abs().max() == 0
     assert model.blocks[0].ls1.gamma.unique().tolist() == pytest.approx([1e-5])
     assert model.blocks[0].attn.qkv.weight.std().item() == pytest.approx(0.0176, abs=0.003)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+@pytest.mark.parametrize("drop_path_rate", [0.0, 0.5])
+def test_chosen_rows_are_those_of_the_whole_output(name: str, drop_path_rate: float) -> None:
+    torch.manual_seed(0)
+    model = build_vit(
+        "vitn8", **{"image_size": 32, "layer_scale": 0.5, "drop_path_rate": drop_path_rate, **OPTIONS[name]}
+    )
+    groups, mask = crops(model.in_channels), torch.rand(4, 16) > 0.5
+    chosen = mask.flatten().nonzero().squeeze(1)
+    draws = draw_depth(model.drop_path_rates(), [4, 6])
+    layout = model.layout(groups)
+    rows = [layout.token_rows(group, 0, mask.device) for group in (0, 1)]
+    rows.append(layout.patch_rows(0, chosen, model.prefix_tokens))
+    ours = model.forward_rows(groups, [mask, None], torch.cat(rows), draws)
+    whole = model.forward_packed(groups, [mask, None], draws)
+    theirs = torch.cat([whole[0].cls, whole[1].cls, whole[0].patches.flatten(0, 1)[chosen]])
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    weight = torch.randn_like(ours)
+    gradients = [torch.autograd.grad((out * weight).sum(), model.parameters()) for out in (ours, theirs)]
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-3)

@@ -15,7 +15,7 @@ from trainer.layers.feed_forward import build_feed_forward
 from trainer.layers.layer_scale import LayerScale
 from trainer.layers.packing import PackedLayout
 from trainer.layers.rope import RotaryTables
-from trainer.layers.stochastic_depth import AddKept, BlockDraw, GatherKept, KeptRows
+from trainer.layers.stochastic_depth import AddKept, BlockDraw, GatherKept, KeptRows, residual_scales
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,35 @@ class Block(nn.Module):
         draw: BlockDraw | None = None,
     ) -> Tensor:
         """Shapes: [T, D] -> [T, D]; `rotary` has one table per group; `draw` None computes every sample."""
+        x = self.attend(x, layout, rotary, draw)
+        return _residual(x, layout, lambda rows, _: self._feed_forward(rows), None if draw is None else draw.ffn)
+
+    def attend(
+        self,
+        x: Tensor,
+        layout: PackedLayout,
+        rotary: Sequence[RotaryTables] | None = None,
+        draw: BlockDraw | None = None,
+    ) -> Tensor:
+        """The first half, x + ls1(attention(norm1(x))). Shapes: [T, D] -> [T, D]."""
 
         def attention(rows: Tensor, kept: PackedLayout) -> Tensor:
-            context = PackedContext(kept, _expand(rotary, kept))
-            out: Tensor = self.ls1(self.attn(self.norm1(rows), context))
+            out: Tensor = self.ls1(self.attn(self.norm1(rows), PackedContext(kept, _expand(rotary, kept))))
             return out
 
-        def feed_forward(rows: Tensor, _: PackedLayout) -> Tensor:
-            out: Tensor = self.ls2(self.mlp(self.norm2(rows)))
-            return out
+        return _residual(x, layout, attention, None if draw is None else draw.attention)
 
-        x = _residual(x, layout, attention, None if draw is None else draw.attention)
-        return _residual(x, layout, feed_forward, None if draw is None else draw.ffn)
+    def feed_rows(self, x: Tensor, rows: Tensor, layout: PackedLayout, draw: BlockDraw | None = None) -> Tensor:
+        """The second half for the given rows alone, x + ls2(ffn(norm2(x))). Shapes: x [T, D], rows [W] -> [W, D]."""
+        chosen = x.index_select(0, rows)
+        residual = self._feed_forward(chosen)
+        if draw is not None:
+            residual = residual * residual_scales(draw.ffn, layout, x.device)[rows, None]
+        return chosen + residual
+
+    def _feed_forward(self, rows: Tensor) -> Tensor:
+        out: Tensor = self.ls2(self.mlp(self.norm2(rows)))
+        return out
 
 
 def _residual(

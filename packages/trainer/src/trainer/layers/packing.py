@@ -46,6 +46,18 @@ class PackedLayout:
             for (start, stop), group in zip(self.row_ranges, self.groups, strict=True)
         ]
 
+    def token_rows(self, group: int, token: int, device: torch.device) -> Tensor:
+        """Packed rows of one token of every sample of a group (token 0 is CLS). Shapes: [B_g]."""
+        samples, tokens = self.groups[group]
+        return self.row_ranges[group][0] + token + tokens * torch.arange(samples, device=device)
+
+    def patch_rows(self, group: int, patches: Tensor, prefix: int) -> Tensor:
+        """Packed rows of patches given by their index in a group's flattened [B_g * N] patches. Shapes: [M] -> [M]."""
+        _, tokens = self.groups[group]
+        per_sample = tokens - prefix
+        sample = torch.div(patches, per_sample, rounding_mode="floor")
+        return self.row_ranges[group][0] + sample * tokens + prefix + patches % per_sample
+
     def expand_rows(self, tables: Sequence[Tensor]) -> Tensor:
         """Repeat one table per group for each of its samples. Shapes: G times [N_g, D] -> [T, D]."""
         return torch.cat(

@@ -62,6 +62,15 @@ def draws_from_list(recorded: Sequence[Tensor], rates: Sequence[float], num_grou
     return [BlockDraw(attention=branch(), ffn=branch()) if rate > 0 else None for rate in rates]
 
 
+def residual_scales(indices: Sequence[Tensor], layout: PackedLayout, device: torch.device) -> Tensor:
+    """What multiplies the residual of every packed row: b / keep for kept samples, 0 for others. Shapes: [T]."""
+    scales = [
+        torch.zeros(b).index_fill(0, kept, b / len(kept)).repeat_interleave(tokens)
+        for kept, (b, tokens) in zip(indices, layout.groups, strict=True)
+    ]
+    return torch.cat(scales).to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class KeptRows:
     """The kept samples of a packed matrix, their own layout, and the scale of their residuals."""

@@ -1,6 +1,6 @@
 """DINOv2: a student learns from its own moving average, by image (DINO), by masked patch (iBOT), by spread (KoLeo).
 
-Dimensions: B images, L local crops, N patches of a global crop, M masked patches, H bottleneck width; crop-major order.
+Dimensions: B images, L local crops, N patches of a global crop, M masked patches, D width; crop-major order.
 Source: DINOv2 (arXiv 2304.07193), section 4, and the released training code.
 """
 
@@ -9,51 +9,29 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from trainer.losses.dino_loss import DinoBatch, dino_global_segment, dino_local_segment
-from trainer.losses.ibot_loss import PatchChoice, ibot_segment, masked_patches
+from trainer.losses.dino_loss import DinoBatch
+from trainer.losses.ibot_loss import PatchChoice, masked_patches
 from trainer.losses.koleo import koleo_loss
-from trainer.losses.prototype_cross_entropy import prototype_cross_entropies
 from trainer.losses.teacher_targets import TargetRows, shifted_rows
 from trainer.methods.diagnostics import agreement, rank_me, target_statistics
 from trainer.methods.dinov2_settings import DinoV2Settings
 from trainer.methods.gram_anchor import GramAnchor
 from trainer.methods.method import LossTerms, Method, StepKnobs
+from trainer.methods.prototype_losses import PrototypeWeights, StepTargets, StudentView, prototype_losses
 from trainer.methods.target_makers import TargetMaker, build_target_maker
 from trainer.models.heads import PrototypeHead
-from trainer.models.vision_transformer import Features, VisionTransformer
+from trainer.models.vision_transformer import VisionTransformer
 from trainer.optim.ema import update_ema
 from trainer.optim.param_groups import GroupSettings, parameter_groups
 
 if TYPE_CHECKING:
     from trainer.data.batch import CropBatch
     from trainer.layers.stochastic_depth import DepthDraws
-
-
-@dataclass(frozen=True)
-class StudentView:
-    """What the student makes of one micro-batch: tokens of the global crops and bottleneck features for the losses."""
-
-    global_tokens: Features
-    global_cls: Tensor
-    local_cls: Tensor
-    patches: Tensor
-    dino_prototypes: Tensor
-    ibot_prototypes: Tensor
-
-
-@dataclass(frozen=True)
-class StepTargets:
-    """The teacher's targets of one micro-batch: [2 * B] CLS rows and [M] patch rows, and the sizes losses weigh by."""
-
-    dino: TargetRows
-    ibot: TargetRows
-    sizes: DinoBatch
 
 
 class DinoV2(Method):
@@ -94,106 +72,14 @@ class DinoV2(Method):
         images = [batch.global_crops.shape[0] // 2 for batch in batches]
         dino_row = ibot_row = 0
         for index, (batch, choice) in enumerate(zip(batches, choices, strict=True)):
-            student = self._student_view(batch, choice, None if draws is None else draws[index])
             targets = StepTargets(
                 dino=shifted_rows(dino, dino_row),
                 ibot=shifted_rows(ibot, ibot_row),
+                patch_weights=choice.weights,
                 sizes=DinoBatch(images[index], sum(images), batch.local_crops.shape[0] // images[index]),
             )
-            yield self._losses(student, choice, targets, batch, knobs)
+            yield self._losses(batch, choice, targets, knobs, None if draws is None else draws[index])
             dino_row, ibot_row = dino_row + 2 * images[index], ibot_row + len(choice.indices)
-
-    @torch.no_grad()
-    def _teacher_targets(
-        self, batches: Sequence[CropBatch], choices: Sequence[PatchChoice], temp: float
-    ) -> tuple[TargetRows, TargetRows]:
-        """Act one: the teacher looks at the unmasked global crops. Rows: per micro-batch [2 * B] and [M]."""
-        backbone, dino_head = _backbone(self.teacher), _head(self.teacher, "dino_head")
-        ibot_head = self._ibot_head(self.teacher)
-        cls, patches = [], []
-        for batch, choice in zip(batches, choices, strict=True):
-            tokens = backbone(batch.global_crops)
-            cls.append(dino_head.bottleneck(tokens.cls))
-            patches.append(ibot_head.bottleneck(choice.of(tokens.patches)))
-        dino = self.dino_targets.targets(torch.cat(cls), dino_head.prototypes(), temp)
-        ibot = self.ibot_targets.targets(torch.cat(patches), ibot_head.prototypes(), temp)
-        return dino, ibot
-
-    def _student_view(self, batch: CropBatch, choice: PatchChoice, draws: DepthDraws | None) -> StudentView:
-        """Act two: the student looks at masked global crops and at local crops, in one pass."""
-        groups = [batch.global_crops] + ([batch.local_crops] if len(batch.local_crops) else [])
-        masks: list[Tensor | None] = [batch.masks] + [None] * (len(groups) - 1)
-        tokens = _backbone(self.student).forward_packed(groups, masks, draws)
-        dino_head, ibot_head = _head(self.student, "dino_head"), self._ibot_head(self.student)
-        dino_prototypes = dino_head.prototypes()
-        cls, patches = [group.cls for group in tokens], choice.of(tokens[0].patches)
-        if ibot_head is dino_head:
-            *features, patches = _bottleneck(dino_head, [*cls, patches])
-        else:
-            features, patches = _bottleneck(dino_head, cls), ibot_head.bottleneck(patches)
-        return StudentView(
-            global_tokens=tokens[0],
-            global_cls=features[0],
-            local_cls=features[1] if len(groups) > 1 else features[0][:0],
-            patches=patches,
-            dino_prototypes=dino_prototypes,
-            ibot_prototypes=dino_prototypes if ibot_head is dino_head else ibot_head.prototypes(),
-        )
-
-    def _losses(
-        self, student: StudentView, choice: PatchChoice, targets: StepTargets, batch: CropBatch, knobs: StepKnobs
-    ) -> LossTerms:
-        """Act three: the losses, each as it is back-propagated and as the official code logs it."""
-        s, sizes = self.settings, targets.sizes
-        prototype_total, losses = self._prototype_losses(student, choice, targets)
-        views = student.global_tokens.cls.chunk(2)
-        spread = torch.stack([koleo_loss(v, s.koleo_min_distance, s.koleo_distributed) for v in views]).sum()
-        spread = s.koleo_weight * (sizes.images / sizes.step_images) * spread
-        terms = {
-            "dino_local": s.dino_weight * losses["dino_local"],
-            "dino_global": s.dino_weight * losses["dino_global"],
-            "koleo": spread,
-            "ibot": s.ibot_weight * losses["ibot"],
-        }
-        logged = {
-            "dino_local_crops_loss": losses["dino_local"],
-            "dino_global_crops_loss": losses["dino_global"],
-            "koleo_loss": spread / 2,
-            "ibot_loss": losses["ibot"] / 2,
-        }
-        total = prototype_total + spread
-        if self.gram is not None:
-            anchored = self.gram.loss(student.global_tokens.patches, batch.global_crops, knobs.step)
-            terms["gram"] = logged["gram_loss"] = anchored * (sizes.images / sizes.step_images)
-            total = total + terms["gram"]
-        return LossTerms(
-            total=total,
-            terms={name: value.detach() for name, value in terms.items()},
-            logged={name: value.detach() for name, value in logged.items()},
-            diagnostics=_diagnostics(student, targets, terms) if knobs.diagnose else {},
-        )
-
-    def _prototype_losses(
-        self, student: StudentView, choice: PatchChoice, targets: StepTargets
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """DINO and iBOT: their weighted sum, and each unweighted. With a shared head, one pass over its prototypes."""
-        s, sizes = self.settings, targets.sizes
-        dino = {
-            "dino_local": dino_local_segment(student.local_cls, targets.dino, sizes, s.dino_weight),
-            "dino_global": dino_global_segment(student.global_cls, targets.dino, sizes, s.dino_weight),
-        }
-        crops = 2 * sizes.step_images
-        ibot = {"ibot": ibot_segment(student.patches, targets.ibot, choice.weights, crops, s.ibot_weight)}
-        passes = [(dino | ibot, student.dino_prototypes)]
-        if s.ibot_head is not None:
-            passes = [(dino, student.dino_prototypes), (ibot, student.ibot_prototypes)]
-        totals: list[Tensor] = []
-        losses: dict[str, Tensor] = {}
-        for segments, prototypes in passes:
-            total, parts = prototype_cross_entropies(list(segments.values()), prototypes, s.student_temp)
-            totals.append(total)
-            losses.update(zip(segments, parts, strict=True))
-        return torch.stack(totals).sum(), losses
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups of the student."""
@@ -217,6 +103,97 @@ class DinoV2(Method):
         self.teacher.eval()
         return self
 
+    @torch.no_grad()
+    def _teacher_targets(
+        self, batches: Sequence[CropBatch], choices: Sequence[PatchChoice], temp: float
+    ) -> tuple[TargetRows, TargetRows]:
+        """Act one: the teacher looks at the unmasked global crops. Rows: per micro-batch [2 * B] and [M]."""
+        backbone, dino_head = _backbone(self.teacher), _head(self.teacher, "dino_head")
+        ibot_head = self._ibot_head(self.teacher)
+        cls, patches = [], []
+        for batch, choice in zip(batches, choices, strict=True):
+            layout = backbone.layout([batch.global_crops])
+            rows = layout.patch_rows(0, choice.indices, backbone.prefix_tokens)
+            wanted = torch.cat([layout.token_rows(0, 0, rows.device), rows])
+            tokens = backbone.forward_rows([batch.global_crops], [None], wanted)
+            cls.append(dino_head.bottleneck(tokens[: len(batch.global_crops)]))
+            patches.append(ibot_head.bottleneck(tokens[len(batch.global_crops) :]))
+        dino = self.dino_targets.targets(torch.cat(cls), dino_head.prototypes(), temp)
+        ibot = self.ibot_targets.targets(torch.cat(patches), ibot_head.prototypes(), temp)
+        return dino, ibot
+
+    def _student_tokens(self, batch: CropBatch, choice: PatchChoice, draws: DepthDraws | None) -> list[Tensor]:
+        """Act two: the student looks at masked global crops and at local crops, in one pass.
+
+        Shapes: CLS [2 * B, D], CLS of local crops [L * B, D], masked patches [M, D]; with Gram anchoring also all
+        patches [2 * B * N, D].
+        """
+        backbone = _backbone(self.student)
+        groups = [batch.global_crops] + ([batch.local_crops] if len(batch.local_crops) else [])
+        masks: list[Tensor | None] = [batch.masks] + [None] * (len(groups) - 1)
+        layout, prefix, device = backbone.layout(groups), backbone.prefix_tokens, batch.masks.device
+        wanted = [layout.token_rows(group, 0, device) for group in range(len(groups))]
+        if len(groups) == 1:
+            wanted.append(choice.indices[:0])
+        wanted.append(layout.patch_rows(0, choice.indices, prefix))
+        if self.gram is not None:
+            wanted.append(layout.patch_rows(0, torch.arange(batch.masks.numel(), device=device), prefix))
+        tokens = backbone.forward_rows(groups, masks, torch.cat(wanted), draws)
+        return list(torch.split(tokens, [len(rows) for rows in wanted]))
+
+    def _student_view(self, cls: Tensor, local: Tensor, patches: Tensor) -> StudentView:
+        """The student's heads on its tokens; a shared head sees all of them at once."""
+        dino_head, ibot_head = _head(self.student, "dino_head"), self._ibot_head(self.student)
+        dino_prototypes = dino_head.prototypes()
+        if ibot_head is dino_head:
+            ibot_prototypes = dino_prototypes
+            first, second, third = _bottlenecks(dino_head, [cls, local, patches])
+        else:
+            ibot_prototypes = ibot_head.prototypes()
+            first, second = _bottlenecks(dino_head, [cls, local])
+            third = ibot_head.bottleneck(patches)
+        return StudentView(cls, first, second, third, dino_prototypes, ibot_prototypes)
+
+    def _losses(
+        self,
+        batch: CropBatch,
+        choice: PatchChoice,
+        targets: StepTargets,
+        knobs: StepKnobs,
+        draws: DepthDraws | None,
+    ) -> LossTerms:
+        """Act three: the losses, each as it is back-propagated and as the official code logs it."""
+        s, share = self.settings, targets.sizes.images / targets.sizes.step_images
+        cls, local, patches, *all_patches = self._student_tokens(batch, choice, draws)
+        student = self._student_view(cls, local, patches)
+        weights = PrototypeWeights(s.dino_weight, s.ibot_weight, s.student_temp)
+        total, losses = prototype_losses(student, targets, weights)
+        spread = [koleo_loss(crop, s.koleo_min_distance, s.koleo_distributed) for crop in cls.chunk(2)]
+        koleo = s.koleo_weight * share * torch.stack(spread).sum()
+        terms = {
+            "dino_local": s.dino_weight * losses["dino_local"],
+            "dino_global": s.dino_weight * losses["dino_global"],
+            "koleo": koleo,
+            "ibot": s.ibot_weight * losses["ibot"],
+        }
+        logged = {
+            "dino_local_crops_loss": losses["dino_local"],
+            "dino_global_crops_loss": losses["dino_global"],
+            "koleo_loss": koleo / 2,
+            "ibot_loss": losses["ibot"] / 2,
+        }
+        total = total + koleo
+        if self.gram is not None:
+            maps = all_patches[0].view(*batch.masks.shape, -1)
+            terms["gram"] = logged["gram_loss"] = share * self.gram.loss(maps, batch.global_crops, knobs.step)
+            total = total + terms["gram"]
+        return LossTerms(
+            total=total,
+            terms={name: value.detach() for name, value in terms.items()},
+            logged={name: value.detach() for name, value in logged.items()},
+            diagnostics=_diagnostics(student, targets, terms) if knobs.diagnose else {},
+        )
+
     def _ibot_head(self, modules: nn.ModuleDict) -> PrototypeHead:
         """The head of the patches: its own, or the shared one."""
         return _head(modules, "dino_head" if self.settings.ibot_head is None else "ibot_head")
@@ -230,7 +207,7 @@ def _head(modules: nn.ModuleDict, name: str) -> PrototypeHead:
     return cast(PrototypeHead, modules[name])
 
 
-def _bottleneck(head: PrototypeHead, parts: Sequence[Tensor]) -> list[Tensor]:
+def _bottlenecks(head: PrototypeHead, parts: Sequence[Tensor]) -> list[Tensor]:
     """Bottleneck features of several token sets in one pass of the head."""
     return list(torch.split(head.bottleneck(torch.cat(list(parts))), [len(part) for part in parts]))
 
@@ -243,7 +220,7 @@ def _diagnostics(student: StudentView, targets: StepTargets, terms: dict[str, Te
         **target_statistics("dino", targets.dino, rows),
         **target_statistics("ibot", targets.ibot, len(student.patches)),
         "agreement": agreement(student.global_cls.roll(rows // 2, dims=0), student.dino_prototypes, targets.dino),
-        "rank_me": rank_me(student.global_tokens.cls),
+        "rank_me": rank_me(student.cls_tokens),
     }
     values = {name: value * share for name, value in values.items()}
     values["dino_loss_over_ln_k"] = (terms["dino_local"] + terms["dino_global"]).detach() / math.log(dino_k)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -108,11 +109,42 @@ class VisionTransformer(nn.Module):
         Shapes: images G times [B_g, C, H_g, W_g], masks G times bool [B_g, N_g] or None.
         """
         x, layout = self._embed(images, masks)
-        rates = self.drop_path_rates() if self.training else [0.0] * self.depth
-        chosen = draws if draws is not None else draw_depth(rates, [samples for samples, _ in layout.groups])
-        for block, draw, rotary in zip(self.blocks, chosen, self._rotations(images), strict=True):
+        for block, draw, rotary in zip(self.blocks, self._draws(layout, draws), self._rotations(images), strict=True):
             x = block(x, layout, rotary, draw)
         return self._features(x, layout)
+
+    def forward_rows(
+        self,
+        images: Sequence[Tensor],
+        masks: Sequence[Tensor | None],
+        rows: Tensor,
+        draws: DepthDraws | None = None,
+    ) -> Tensor:
+        """Output tokens of the given packed rows (see `layout`), after the final norm; the same as from forward_packed.
+
+        The last feed-forward branch and the final norm, which no other token looks at, are computed for these rows
+        alone.
+        Shapes: rows [W] -> [W, D].
+        """
+        x, layout = self._embed(images, masks)
+        steps = list(zip(self.blocks, self._draws(layout, draws), self._rotations(images), strict=True))
+        for block, draw, rotary in steps[:-1]:
+            x = block(x, layout, rotary, draw)
+        block, draw, rotary = steps[-1]
+        last = cast(Block, block)
+        out: Tensor = self.norm(last.feed_rows(last.attend(x, layout, rotary, draw), rows, layout, draw))
+        return out
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Tokens before the patches: CLS and registers."""
+        return 1 + self.num_register_tokens
+
+    def layout(self, images: Sequence[Tensor]) -> PackedLayout:
+        """Where the tokens of each crop group will lie in the packed matrix."""
+        grids = [self.patch_embed.grid(group) for group in images]
+        prefix = self.prefix_tokens
+        return PackedLayout(tuple((len(group), prefix + h * w) for group, (h, w) in zip(images, grids, strict=True)))
 
     def intermediate(self, images: Tensor, blocks: Sequence[int], norm: bool = True) -> list[Features]:
         """Outputs of the given blocks (0 = first, negative from the end), after the final norm or as they are."""
@@ -131,6 +163,11 @@ class VisionTransformer(nn.Module):
         if self.settings.drop_path_uniform:
             return [rate] * depth
         return [rate * index / max(depth - 1, 1) for index in range(depth)]
+
+    def _draws(self, layout: PackedLayout, given: DepthDraws | None) -> DepthDraws:
+        """The given draws, or fresh ones in training, or none."""
+        rates = self.drop_path_rates() if self.training else [0.0] * self.depth
+        return given if given is not None else draw_depth(rates, [samples for samples, _ in layout.groups])
 
     def _embed(self, images: Sequence[Tensor], masks: Sequence[Tensor | None]) -> tuple[Tensor, PackedLayout]:
         """Packed input tokens of all groups."""
@@ -153,7 +190,7 @@ class VisionTransformer(nn.Module):
 
     def _rotations(self, images: Sequence[Tensor]) -> Iterator[list[RotaryTables] | None]:
         """Rotations of each group, one list per block: the same for all blocks, or drawn afresh in training."""
-        rope, prefix, tables = self.rope_embed, 1 + self.num_register_tokens, None
+        rope, prefix, tables = self.rope_embed, self.prefix_tokens, None
         for _ in range(self.depth):
             if rope is not None and (tables is None or rope.draws_afresh):
                 tables = [rope.tables(self.patch_embed.grid(group), prefix) for group in images]
