@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.steps import STEPS
+
 K = "20"
 Report = Mapping[str, Any]
 
@@ -65,5 +67,6 @@ def _accuracy(result: Report) -> str:
 
 def seconds_rows(report: Report) -> list[tuple[str, str]]:
     """Seconds of every step and of all."""
-    seconds = {name: step["seconds"] for name, step in report["steps"].items()}
+    done = report["steps"]
+    seconds = {name: done[name]["seconds"] for name in STEPS if name in done}
     return [*((name, f"{value:.0f}") for name, value in seconds.items()), ("all", f"{sum(seconds.values()):.0f}")]
