@@ -21,7 +21,8 @@ from curation.build_step import BuildReport, BuildTarget, build_into
 from curation.cluster_step import ClusterReport, SampleReport, run_cluster, run_sample
 from curation.config import CurateConfig
 from curation.dedup.group_report import DedupReport
-from curation.dedup_step import run_dedup
+from curation.dedup.sweep import SweepReport
+from curation.dedup_step import run_dedup, run_sweep
 from curation.demo.make_demo_images import make_demo_images
 from curation.demo.truth import read_truth
 from curation.embed.embed_catalog import EmbedReport
@@ -61,6 +62,7 @@ __all__ = [
     "build",
     "cluster",
     "dedup",
+    "dedup_sweep",
     "diff",
     "embed",
     "explain",
@@ -147,6 +149,13 @@ def embed(workspace: Workspace, config: CurateConfig, engine: Engine, models: Se
 def dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> DedupReport:
     """Find exact and near duplicates and keep one of each group; embeds what is missing. `say` gets progress lines."""
     return run_dedup(workspace, config, engine, say)
+
+
+def dedup_sweep(
+    workspace: Workspace, config: CurateConfig, thresholds: Sequence[float], engine: Engine, say: Say = _silent
+) -> SweepReport:
+    """What other thresholds would keep, from the pairs on disk; decides nothing."""
+    return run_sweep(workspace, config, thresholds, engine, say)
 
 
 def cluster(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> ClusterReport:

@@ -19,6 +19,7 @@ from curation import api
 from curation.cluster.options import cluster_overrides
 from curation.config import CurateConfig
 from curation.dedup.options import dedup_overrides
+from curation.dedup.sweep import parse_sweep
 from curation.engine import Engine
 from curation.explain.in_words import explanation_lines, query_lines
 from curation.retrieve.options import retrieve_overrides
@@ -184,6 +185,9 @@ def dedup(
     ] = None,
     max_component: Annotated[int | None, typer.Option("--max-component", help="Split larger groups.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Embedder (default: descriptor).")] = None,
+    sweep: Annotated[
+        str | None, typer.Option("--sweep", help="LOW:HIGH[:STEP]: only show what these thresholds would keep.")
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -206,7 +210,12 @@ def dedup(
         "model": model,
     }
     overrides = [*(settings or []), *dedup_overrides(options)]
+    thresholds = parse_sweep(sweep) if sweep is not None else None
     with open_session(workspace, overrides, engine, workers, ray_address) as session:
+        if thresholds is not None:
+            swept = api.dedup_sweep(session.workspace, session.config, thresholds, session.engine, say)
+            show(swept.as_dict() if as_json else {}, "thresholds", as_json=as_json, lines=swept.lines())
+            return
         report = api.dedup(session.workspace, session.config, session.engine, say)
     show(report.counts() if not as_json else report.as_dict(), "dedup", as_json=as_json, lines=report.lines())
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contracts.embedding_store import EmbeddingStore
+from contracts.publish import publish_text
 from curation.config import CurateConfig
-from curation.dedup.dedup_pool import DedupInputs, dedup_pool
+from curation.dedup.dedup_pool import DedupInputs, dedup_pool, plan_of
 from curation.dedup.group_report import DedupReport
+from curation.dedup.near_pairs import pool_pairs
+from curation.dedup.pool import load_pool
+from curation.dedup.sweep import SweepReport, sweep
+from curation.dedup.sweep_plot import sweep_svg
 from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
@@ -23,6 +28,33 @@ Say = Callable[[str], None]
 def run_dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> DedupReport:
     """Deduplicate a workspace. Errors: MissingInput (catalogue, model, reference), UserError (threshold)."""
     workspace.require_catalog()
+    inputs = DedupInputs(
+        folder=workspace.dedup,
+        catalog_folder=workspace.catalog,
+        store=_embedded(workspace, config, engine, say),
+        references=_references(workspace, config, engine, say),
+    )
+    report = dedup_pool(inputs, config.dedup, say)
+    recompute_selection(workspace)
+    return report
+
+
+def run_sweep(
+    workspace: Workspace, config: CurateConfig, thresholds: Sequence[float], engine: Engine, say: Say
+) -> SweepReport:
+    """What other thresholds would keep; writes dedup/sweep.svg and the pairs down to the lowest, decides nothing."""
+    workspace.require_catalog()
+    store = _embedded(workspace, config, engine, say)
+    pool = load_pool(store, workspace.catalog)
+    plan = plan_of(config.dedup.index, len(pool), store.dim)
+    pairs = pool_pairs(workspace.dedup, pool, store, config.dedup, min(thresholds), plan, say)
+    report = SweepReport(store.model, len(pool), sweep(pairs, len(pool), thresholds))
+    publish_text(workspace.dedup / "sweep.svg", sweep_svg(report))
+    return report
+
+
+def _embedded(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> EmbeddingStore:
+    """The pool's vectors of the model of dedup; what has none yet is embedded first."""
     model = config.dedup.model
     folder = workspace.embeddings(model_name(model))
     embedded = embed(workspace.catalog, folder, model, engine, config.embed)
@@ -30,15 +62,7 @@ def run_dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: S
         say(f"{embedded.embedded_now:,} images embedded with {model}")
     if embedded.failed:
         say(f"{embedded.failed:,} images could not be read again and have no vector: {embedded.failures[0][1]}")
-    inputs = DedupInputs(
-        folder=workspace.dedup,
-        catalog_folder=workspace.catalog,
-        store=EmbeddingStore.open(folder),
-        references=_references(workspace, config, engine, say),
-    )
-    report = dedup_pool(inputs, config.dedup, say)
-    recompute_selection(workspace)
-    return report
+    return EmbeddingStore.open(folder)
 
 
 def _references(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> dict[str, EmbeddingStore]:
