@@ -98,7 +98,7 @@ def evaluate(
     scratch: Annotated[
         str | None, typer.Option("--scratch", help="A model of the student's size that had no teacher.")
     ] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", help="knn or linear; repeatable.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", help="knn, linear or retrieval; repeatable.")] = None,
     max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Also raw pixels and random weights.")

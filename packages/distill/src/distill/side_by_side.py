@@ -16,15 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contracts.config import read_yaml
-from contracts.errors import MissingInput
+from contracts.errors import ConfigError, MissingInput
 from contracts.model_folder import is_model_folder
-from trainer.evaluate.baselines import random_twin, raw_pixels
+from trainer.evaluate.baselines import pixel_patches, random_twin, raw_pixels
 from trainer.evaluate.eval_images import EvalTransform
 from trainer.evaluate.evaluate_model import (
     EVALUATIONS,
+    SEGMENTATION,
     Arena,
     Contest,
     EvaluationRequest,
+    check_tasks,
     contest_of,
     open_arena,
     table_of,
@@ -52,6 +54,9 @@ class ComparisonRequest:
 
 def compare(request: ComparisonRequest) -> dict[str, Any]:
     """Every contestant's accuracies, cosine to the teacher, parameters and speed. Errors: UserError of the parts."""
+    if SEGMENTATION in request.evaluation.tasks:
+        raise ConfigError("segmentation is evaluated one model at a time: use `trainer evaluate --task segmentation`")
+    check_tasks(request.evaluation.tasks)
     models = _models(request)
     asked, results = request.evaluation, {}
     teacher = models["teacher"]
@@ -64,7 +69,8 @@ def compare(request: ComparisonRequest) -> dict[str, Any]:
             results.setdefault(f"{name}, random weights", _measured(twin, arena, teacher))
     arena = open_arena(next(m for name, m in models.items() if name != "teacher"), asked)
     if asked.baselines:
-        results["raw pixels"] = _tasks(Contest(raw_pixels()), arena)
+        patch = teacher.backbone.patch_size
+        results["raw pixels"] = _tasks(Contest(raw_pixels(), pixel_patches(patch)), arena)
     return {
         "models": {name: str(model.folder) for name, model in models.items()},
         "images": {"train": len(arena.train.indices), "test": len(arena.test.indices)},

@@ -82,9 +82,13 @@ def plan(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Run, model folder, Hugging Face folder or hub id.")],
-    data: Annotated[str, typer.Option("--data", help="Labelled images: class folders, labelled list, parquet, ...")],
+    data: Annotated[
+        str, typer.Option("--data", help="Labelled images (folders, list, parquet, ...); images/ and masks/.")
+    ],
     test: Annotated[str | None, typer.Option("--test", help="Labelled test images [default: half of --data].")] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", help="knn or linear; repeatable.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="knn, linear, retrieval or segmentation; repeatable.")
+    ] = None,
     image_px: Annotated[int | None, typer.Option("--image-px", help="Image side [default: the model's own].")] = None,
     max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
     baselines: Annotated[

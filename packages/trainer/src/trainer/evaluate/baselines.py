@@ -24,6 +24,15 @@ def raw_pixels(side: int = PIXEL_SIDE) -> Embed:
     return embed
 
 
+def pixel_patches(patch: int) -> Embed:
+    """The normalised pixels of every patch. Shapes: [B, C, S, S] -> [B, N, C * patch * patch]."""
+
+    def embed(images: Tensor) -> Tensor:
+        return F.unfold(images, kernel_size=patch, stride=patch).transpose(1, 2)
+
+    return embed
+
+
 def random_twin(backbone: Backbone, seed: int = 0) -> Backbone:
     """The same architecture, freshly initialised with a seed; no random generator of the caller is touched."""
     with torch.random.fork_rng():

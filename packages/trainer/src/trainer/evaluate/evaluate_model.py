@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigError, nearest_name
-from trainer.evaluate.baselines import random_twin, raw_pixels
+from trainer.evaluate.baselines import pixel_patches, random_twin, raw_pixels
 from trainer.evaluate.eval_images import EvalTransform, image_batches
-from trainer.evaluate.features import Embed, FeatureTable, class_token, extract, last_blocks
+from trainer.evaluate.features import Embed, FeatureTable, class_token, extract, last_blocks, patch_tokens
 from trainer.evaluate.knn import KS, knn_accuracy
-from trainer.evaluate.labelled_images import LabelledImages, open_labelled
+from trainer.evaluate.labelled_images import LabelledImages, open_labelled, split_in_halves
 from trainer.evaluate.linear import BLOCKS, LinearSettings, linear_accuracy
+from trainer.evaluate.mask_images import open_masked
+from trainer.evaluate.retrieval import retrieval_score
+from trainer.evaluate.segmentation import SegmentationSettings, dense_features, segmentation_score
 from trainer.export.model_folder import LoadedModel, load_model
 
 
@@ -22,8 +25,9 @@ from trainer.export.model_folder import LoadedModel, load_model
 class EvaluationRequest:
     """What to evaluate and how.
 
-    `test` None splits `data` in halves; `image_px` None takes the model's own; `max_images` of each set are used;
-    `tasks` are names of EVALUATIONS; `baselines` adds raw pixels and the same architecture with random weights.
+    `data` is labelled images, or for segmentation a folder of images and masks; `test` None splits it in halves;
+    `image_px` None takes the model's own; `max_images` of each labelled set are used; `tasks` are names of EVALUATIONS
+    or SEGMENTATION alone; `baselines` adds raw pixels and the same architecture with random weights.
     """
 
     model: Path | str
@@ -41,9 +45,10 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class Contest:
-    """One contestant's way to features: the class token, and the stack of the linear probe (None: class token only)."""
+    """One contestant's ways to features: class token, patch tokens, the stack of the linear probe (None: no blocks)."""
 
     vector: Embed
+    dense: Embed
     stack: Embed | None = None
 
 
@@ -81,33 +86,76 @@ def linear_task(contest: Contest, arena: Arena) -> Mapping[str, Any] | None:
     return asdict(linear_accuracy(train, test, arena.request.linear))
 
 
+def retrieval_task(contest: Contest, arena: Arena) -> Mapping[str, Any]:
+    """Mean average precision of finding the training images of a test image's class."""
+    train, test = arena.tables(contest.vector)
+    return asdict(retrieval_score((train.features, train.labels), (test.features, test.labels)))
+
+
 Task = Callable[[Contest, Arena], Mapping[str, Any] | None]
-EVALUATIONS: dict[str, Task] = {"knn": knn_task, "linear": linear_task}
+EVALUATIONS: dict[str, Task] = {"knn": knn_task, "linear": linear_task, "retrieval": retrieval_task}
+SEGMENTATION = "segmentation"
+"""Stands alone: it wants masks, not classes."""
 
 
 def evaluate_model(request: EvaluationRequest) -> dict[str, Any]:
     """Run the asked tasks for the model and its baselines. Errors: UserError of any of the parts."""
-    for task in request.tasks:
-        if task not in EVALUATIONS:
-            raise ConfigError(f"unknown evaluation {task!r}; {nearest_name(task, EVALUATIONS)}")
+    check_tasks(request.tasks)
     model = load_model(request.model)
-    arena = open_arena(model, request)
     began = time.monotonic()
-    results = {
-        name: {task: EVALUATIONS[task](contest, arena) for task in request.tasks}
-        for name, contest in contestants(model, request).items()
-    }
+    if SEGMENTATION in request.tasks:
+        images, side, results = _segmentation(model, request)
+    else:
+        arena = open_arena(model, request)
+        images = {"train": len(arena.train.indices), "test": len(arena.test.indices)}
+        side = arena.transform.image_px
+        results = {
+            name: {task: EVALUATIONS[task](contest, arena) for task in request.tasks}
+            for name, contest in contestants(model, request).items()
+        }
     header, rows = table_of(results)
     return {
         "model": str(request.model),
         "folder": str(model.folder),
         "name": model.description.name,
-        "images": {"train": len(arena.train.indices), "test": len(arena.test.indices)},
-        "image_px": arena.transform.image_px,
+        "images": images,
+        "image_px": side,
         "results": results,
         "table": {"header": header, "rows": rows},
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+def check_tasks(tasks: Sequence[str]) -> None:
+    """Errors: ConfigError for an unknown task, or for segmentation beside one that wants classes."""
+    known = [*EVALUATIONS, SEGMENTATION]
+    for task in tasks:
+        if task not in known:
+            raise ConfigError(f"unknown evaluation {task!r}; {nearest_name(task, known)}")
+    if SEGMENTATION in tasks and len(tasks) > 1:
+        raise ConfigError("segmentation wants masks and the other tasks want classes: evaluate it alone")
+
+
+def _segmentation(
+    model: LoadedModel, request: EvaluationRequest
+) -> tuple[dict[str, int], int, dict[str, Mapping[str, Any]]]:
+    """Linear segmentation of every contestant: numbers of images, their side, results."""
+    train = open_masked(request.data)
+    if request.test is None:
+        first, second = split_in_halves(len(train.images), request.seed)
+        train, test = train.part(first.tolist()), train.part(second.tolist())
+    else:
+        test = open_masked(request.test)
+    side = request.image_px or model.image_px
+    transform = EvalTransform(side, model.description.mean, model.description.std)
+    results: dict[str, Mapping[str, Any]] = {}
+    for name, contest in contestants(model, request).items():
+        learned, asked = (
+            dense_features(part, transform, contest.dense, device=request.device) for part in (train, test)
+        )
+        score = segmentation_score(learned, asked, SegmentationSettings(seed=request.seed))
+        results[name] = {SEGMENTATION: asdict(score)}
+    return {"train": len(train.images), "test": len(test.images)}, side, results
 
 
 def open_arena(model: LoadedModel, request: EvaluationRequest) -> Arena:
@@ -123,21 +171,28 @@ def contestants(model: LoadedModel, request: EvaluationRequest) -> dict[str, Con
     found = {"model": contest_of(model.backbone.to(request.device))}
     if request.baselines:
         found["random weights"] = contest_of(random_twin(model.backbone, request.seed).to(request.device))
-        found["raw pixels"] = Contest(raw_pixels())
+        found["raw pixels"] = Contest(raw_pixels(), pixel_patches(model.backbone.patch_size))
     return found
 
 
 def contest_of(backbone: Any) -> Contest:
     """A backbone's class token and its stack."""
-    return Contest(class_token(backbone), last_blocks(backbone, min(max(BLOCKS), backbone.depth)))
+    return Contest(
+        class_token(backbone), patch_tokens(backbone), last_blocks(backbone, min(max(BLOCKS), backbone.depth))
+    )
 
 
 def table_of(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Results by contestant as a table: header and rows, accuracies in per cent."""
     ks = sorted({int(k) for found in results.values() for k in found.get("knn", {})})
     columns: list[tuple[str, tuple[str, ...]]] = [(f"k-NN {k} (%)", ("knn", str(k), "top1")) for k in ks]
-    if any("linear" in found for found in results.values()):
-        columns.append(("linear (%)", ("linear", "top1")))
+    more = (
+        ("linear (%)", ("linear", "top1")),
+        ("retrieval mAP (%)", ("retrieval", "mean_average_precision")),
+        ("mIoU (%)", (SEGMENTATION, "mean_iou")),
+        ("pixels right (%)", (SEGMENTATION, "pixel_accuracy")),
+    )
+    columns += [(title, path) for title, path in more if any(path[0] in found for found in results.values())]
     rows = [[name, *(_per_cent(found, path) for _, path in columns)] for name, found in results.items()]
     return ["", *(title for title, _ in columns)], rows
 

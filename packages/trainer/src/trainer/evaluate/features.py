@@ -85,6 +85,16 @@ def class_token(backbone: Backbone) -> Embed:
     return embed
 
 
+def patch_tokens(backbone: Backbone) -> Embed:
+    """The patch tokens after the last norm. Shapes: -> [B, N, D]."""
+
+    def embed(images: Tensor) -> Tensor:
+        patches: Tensor = backbone(images).patches
+        return patches
+
+    return embed
+
+
 def last_blocks(backbone: Backbone, blocks: int) -> Embed:
     """Class tokens of the last blocks, then the mean patch of the last one. Shapes: -> [B, blocks + 1, D]."""
 
