@@ -20,6 +20,7 @@ from contracts.publish import remove_drafts
 from trainer.data.batch import CropBatch
 from trainer.engine.checkpoint import newest_checkpoint, prune_checkpoints
 from trainer.engine.device import autocast_dtype
+from trainer.engine.freed_memory import keep_freed_memory
 from trainer.engine.recorder import Recorder
 from trainer.engine.run_folder import RunFolder
 from trainer.engine.step import StepReport, training_step
@@ -92,6 +93,8 @@ def train(job: TrainJob) -> TrainOutcome:
     Errors: UserError when the loss stays non-finite or the disk is full; the last checkpoint stays whole.
     """
     began, settings = time.monotonic(), job.settings
+    if job.device.type == "cpu":
+        keep_freed_memory()
     job.method.to(job.device).train()
     with StopSignal() as stop, Recorder(job.run, settings.total_steps, settings.log_every) as recorder:
         progress = _resume(job, recorder)
