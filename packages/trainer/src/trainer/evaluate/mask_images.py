@@ -46,10 +46,10 @@ def open_masked(folder: Path | str) -> MaskedImages:
     if not images:
         raise MissingInput(f"there is no image in {root / 'images'}")
     names = [file.relative_to(root / "images").with_suffix("") for file in images]
-    for image, name in zip(images, names, strict=True):
-        if name not in masks:
-            raise MissingInput(f"{image} has no mask: wanted {root / 'masks' / name}.png")
-    return MaskedImages(tuple(images), tuple(masks[name] for name in names))
+    for image, stem in zip(images, names, strict=True):
+        if stem not in masks:
+            raise MissingInput(f"{image} has no mask: wanted {root / 'masks' / stem}.png")
+    return MaskedImages(tuple(images), tuple(masks[stem] for stem in names))
 
 
 def read_masked(pairs: MaskedImages, index: int, transform: EvalTransform) -> tuple[Tensor, Tensor]:
