@@ -41,7 +41,7 @@ test-gpu: $(VENV)/.ok
 	$(PY) -m pytest -m gpu --timeout 1800
 .PHONY: test test-all test-gpu
 
-CODE := packages tests pipelines benchmarks
+CODE := packages tests pipelines benchmarks docs
 lint: $(VENV)/.ok
 	$(VENV)/bin/ruff check $(CODE)
 	$(VENV)/bin/ruff format --check $(CODE)
