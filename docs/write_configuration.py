@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the settings models: `python docs/write_configuration.py` (a test keeps it current)."""
+"""Write docs/configuration.md from the settings models; a test keeps it current."""
 
 from __future__ import annotations
 
