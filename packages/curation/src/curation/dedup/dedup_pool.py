@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.embedding_store import EmbeddingStore
-from contracts.publish import publish_json
+from contracts.publish import publish_json, remove_drafts
 from contracts.tables import GROUPS, write_table
 from curation.catalog import read_catalog
 from curation.dedup.config import DedupConfig
@@ -42,6 +42,7 @@ def plan_of(index: IndexConfig, rows: int, dim: int) -> IndexPlan:
 def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], None]) -> DedupReport:
     """Deduplicate an embedded pool and write its dedup folder. `say` gets lines for the person who waits."""
     store, folder = inputs.store, inputs.folder
+    remove_drafts(folder)
     limits = thresholds_of(settings, store, bool(inputs.references))
     pool = load_pool(store, inputs.catalog_folder)
     plan = plan_of(settings.index, len(pool), store.dim)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from contracts.embedding_store import EmbeddingStore
 from contracts.errors import UserError
-from contracts.publish import publish_json, read_json
+from contracts.publish import publish_json, read_json, remove_drafts
 from curation.catalog import unique_images
 from curation.embed.config import EmbedConfig
 from curation.embed.embed_catalog import embed
@@ -63,6 +63,7 @@ def prepare_image_set(folder: Path, found: FoundSet, settings: SetSettings, engi
 
 def _settle_source(folder: Path, found: FoundSet) -> None:
     """Note where the set comes from; a set that now comes from elsewhere is catalogued anew."""
+    remove_drafts(folder)
     note = folder / SOURCE
     known = read_json(note).get("source") if note.is_file() else None
     if known == found.source:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from contracts.errors import BrokenArtifact
 from contracts.header import read_header, write_header
+from contracts.publish import remove_drafts
 from contracts.tables import RETRIEVAL, TableSpec, empty_table, read_table, write_table
 
 FORMAT, VERSION = "winnow.retrieval-header", 1
@@ -69,6 +70,8 @@ class SeedResult:
 
 def write_retrieval(folder: Path, report: SeedReport, rows: pa.Table, capped: pa.Array, config_sha256: str) -> None:
     """Publish what a seed set brought; the header last."""
+    for place in (folder, folder / "capped"):
+        remove_drafts(place)
     header = folder / f"{report.seed}.json"
     header.unlink(missing_ok=True)
     write_table(folder / f"{report.seed}.parquet", rows, RETRIEVAL)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts.publish import remove_drafts
 from contracts.tables import GROUPS, SELECTION, read_table, write_table
 from curation.catalog import read_catalog
 from curation.retrieve.retrieval_files import read_retrievals
@@ -43,6 +44,7 @@ class SelectionReport:
 
 def recompute_selection(files: WorkspaceFiles) -> SelectionReport:
     """Decide over every catalogued image and publish the table; unchanged decisions leave the file as it is."""
+    remove_drafts(files.selection.parent)
     table = decide_selection(
         read_catalog(files.catalog, columns=["key", "status", "error"]),
         read_groups(files),
