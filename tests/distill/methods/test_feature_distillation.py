@@ -78,6 +78,18 @@ def test_micro_batches_sum_to_the_whole(make_teacher: Callable[..., Path], make_
     assert torch.allclose(torch.stack(parts).sum(), total)
 
 
+def test_relations_alone_need_no_projection(make_teacher: Callable[..., Path], make_batch: Batches) -> None:
+    relations = {"patch_similarity": 2.0, "batch_distance": 0.5}
+    method = build(make_teacher(heads=""), cls_weight=0.0, patch_weight=0.0, relations=relations)
+    losses = method.losses(make_batch(), KNOBS)
+    assert set(losses.terms) == set(relations)
+    losses.total.backward()
+    assert all(p.grad is None for p in method.student["cls_projection"].parameters())
+    half = build(make_teacher(heads=""), relations={"patch_similarity": 1.0}).losses(make_batch(), KNOBS)
+    assert torch.allclose(losses.terms["patch_similarity"], 2 * half.terms["patch_similarity"])
+    assert set(half.terms) == {"cls", "patch", "local_cls", "patch_similarity"}
+
+
 def test_unknown_loss_is_told(make_teacher: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="did you mean 'cosine'"):
         build(make_teacher(heads=""), cls_loss="cosin")

@@ -62,6 +62,9 @@ class FeatureObjective(StrictModel):
     patch_loss: str = Field("cosine", description="loss of the patch tokens, a name of losses/feature_losses.py")
     cls_weight: float = Field(1.0, ge=0, description="weight of the class token's loss")
     patch_weight: float = Field(1.0, ge=0, description="weight of the patch tokens' loss")
+    relations: dict[str, float] = Field(
+        {}, description="weights of losses between relations, by their names in losses/relation_losses.py"
+    )
 
 
 Objective = Annotated[PrototypeObjective | FeatureObjective, Field(discriminator="kind")]

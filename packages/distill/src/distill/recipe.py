@@ -43,6 +43,7 @@ def build_method(config: DistillConfig, teacher: Teacher) -> Method:
             patch_loss=asked.patch_loss,
             cls_weight=asked.cls_weight,
             patch_weight=asked.patch_weight,
+            relations=asked.relations,
             layerwise_decay=optim.layerwise_decay,
             patch_embed_multiplier=optim.patch_embed_lr_multiplier,
         )

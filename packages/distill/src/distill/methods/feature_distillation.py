@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from distill.losses.feature_losses import feature_loss
+from distill.losses.relation_losses import relation_loss
 from distill.methods.loss_terms import joined, labelled
 from distill.methods.matching_views import at_side, side_for
 from distill.students.several import Several
@@ -31,13 +32,17 @@ from trainer.optim.ema import update_ema
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """Students by name (the first one's patch size sets the grid), names of losses, and their weights."""
+    """Students by name (the first one's patch size sets the grid), names of losses, and their weights.
+
+    `relations` are weights by names of losses/relation_losses.py. A loss of weight 0 is not computed.
+    """
 
     backbones: dict[str, VitSettings]
     cls_loss: str = "cosine"
     patch_loss: str = "cosine"
     cls_weight: float = 1.0
     patch_weight: float = 1.0
+    relations: dict[str, float] = field(default_factory=dict)
     layerwise_decay: float = 1.0
     patch_embed_multiplier: float = 1.0
 
@@ -52,6 +57,7 @@ class FeatureDistillation(Method):
         self.student = self.several.flat({name: self._build(vit) for name, vit in settings.backbones.items()})
         self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
         self._cls_loss, self._patch_loss = feature_loss(settings.cls_loss), feature_loss(settings.patch_loss)
+        self._relations = {name: (relation_loss(name), weight) for name, weight in settings.relations.items()}
 
     def losses(self, batch: CropBatch, knobs: StepKnobs) -> LossTerms:
         """Losses of one batch, summed over the students."""
@@ -100,15 +106,19 @@ class FeatureDistillation(Method):
         s = self.settings
         global_, *local = self._forward(name, batch)
         project_cls = self.student[self.several.key(name, "cls_projection")]
-        project_patch = self.student[self.several.key(name, "patch_projection")]
-        terms = {
-            "cls": s.cls_weight * self._cls_loss(project_cls(global_.cls), said.cls),
-            "patch": s.patch_weight * self._patch_loss(project_patch(global_.patches), said.patches),
-        }
-        if local:
+        terms: dict[str, Tensor] = {}
+        if s.cls_weight:
+            terms["cls"] = s.cls_weight * self._cls_loss(project_cls(global_.cls), said.cls)
+        if s.patch_weight:
+            project_patch = self.student[self.several.key(name, "patch_projection")]
+            terms["patch"] = s.patch_weight * self._patch_loss(project_patch(global_.patches), said.patches)
+        if local and s.cls_weight:
             wanted = said.cls.view(2, -1, said.cls.shape[-1]).mean(0)
             every = wanted.repeat(len(local[0].cls) // len(wanted), 1)
             terms["local_cls"] = s.cls_weight * self._cls_loss(project_cls(local[0].cls), every)
+        mine = TeacherTokens(global_.cls, global_.patches)
+        for relation, (loss, weight) in self._relations.items():
+            terms[relation] = weight * loss(mine, said)
         diagnostics: dict[str, Tensor] = {"rank_me": rank_me(global_.cls)} if knobs.diagnose else {}
         return labelled(self.several, name, torch.stack([*terms.values()]).sum(), terms, diagnostics)
 
