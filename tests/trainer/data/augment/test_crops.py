@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from trainer.data.augment.crops import enough_pixels, make_crop, make_crops, resize
-from trainer.data.augment.parameters import CropParameters, draw_parameters
+from trainer.data.augment.parameters import CropDraws, CropParameters
 from trainer.data.augment.settings import AugmentationSettings
 
 Pixels = Callable[..., np.ndarray]
@@ -56,10 +56,10 @@ def test_operations_follow_in_the_official_order(pixels: Pixels) -> None:
 def test_all_crops_of_an_image_are_made(pixels: Pixels) -> None:
     settings = AugmentationSettings(global_px=28, local_px=14, local_crops=3)
     image = pixels(5)
-    crops = draw_parameters(settings, 48, 64, 0, 0)
-    out = [np.zeros((3, side, side), np.uint8) for side in (28, 28, 14, 14, 14)]
+    crops = CropDraws(settings, 0).of(48, 64, 0)
+    out = [np.zeros((count, 3, side, side), np.uint8) for count, side in ((2, 28), (3, 14))]
     make_crops(image, crops, settings, out)
-    for crop, made in zip(crops, out, strict=True):
+    for crop, made in zip(crops, [*out[0], *out[1]], strict=True):
         alone = np.zeros_like(made)
         make_crop(image, crop, settings, alone)
         assert np.abs(made.astype(int) - alone).mean() < 1
@@ -70,8 +70,8 @@ def test_all_crops_of_an_image_are_made(pixels: Pixels) -> None:
 def test_other_numbers_of_channels(channels: int) -> None:
     settings = AugmentationSettings(channels=channels, mean=(0.5,), std=(0.2,), local_crops=1)
     image = np.random.default_rng(0).integers(0, 256, (40, 50, channels), dtype=np.uint8)
-    out = [np.zeros((channels, 16, 16), np.uint8) for _ in range(3)]
-    make_crops(image, draw_parameters(settings, 40, 50, 0, 1), settings, out)
+    out = np.zeros((3, channels, 16, 16), np.uint8)
+    make_crops(image, CropDraws(settings, 0).of(40, 50, 1), settings, [out])
     assert all(made.std() > 0 for made in out)
 
 
@@ -80,6 +80,6 @@ def test_enough_pixels_leave_every_crop_at_twice_its_size() -> None:
     pixels = enough_pixels(settings)
     for sample in range(50):
         side = round(pixels**0.5)
-        for number, crop in enumerate(draw_parameters(settings, side, side, 0, sample)):
+        for number, crop in enumerate(CropDraws(settings, 0).of(side, side, sample)):
             wanted = 2 * (settings.global_px if number < 2 else settings.local_px)
             assert min(crop.height, crop.width) >= wanted - 1

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from trainer.data.augment.parameters import CropParameters, crop_box, draw_parameters
+from trainer.data.augment.parameters import CropDraws, CropParameters, crop_box
 from trainer.data.augment.settings import AugmentationSettings
 
 
 def draws(settings: AugmentationSettings, samples: int = 1500) -> list[list[CropParameters]]:
-    return [draw_parameters(settings, 300, 400, 11, sample) for sample in range(samples)]
+    drawn = CropDraws(settings, 11)
+    return [drawn.of(300, 400, sample) for sample in range(samples)]
 
 
 def share(found: list[bool]) -> float:
@@ -75,15 +76,15 @@ def test_a_crop_that_never_fits_falls_back_to_the_centre() -> None:
 
 def test_draws_depend_on_seed_and_sample_alone() -> None:
     settings = AugmentationSettings()
-    assert draw_parameters(settings, 300, 400, 1, 2) == draw_parameters(settings, 300, 400, 1, 2)
-    assert draw_parameters(settings, 300, 400, 1, 2) != draw_parameters(settings, 300, 400, 1, 3)
-    assert draw_parameters(settings, 300, 400, 1, 2) != draw_parameters(settings, 300, 400, 2, 2)
-    assert draw_parameters(settings, 300, 400, 1, 1 << 40) != draw_parameters(settings, 300, 400, 1, 0)
+    assert CropDraws(settings, 1).of(300, 400, 2) == CropDraws(settings, 1).of(300, 400, 2)
+    assert CropDraws(settings, 1).of(300, 400, 2) != CropDraws(settings, 1).of(300, 400, 3)
+    assert CropDraws(settings, 1).of(300, 400, 2) != CropDraws(settings, 2).of(300, 400, 2)
+    assert CropDraws(settings, 1).of(300, 400, 1 << 40) != CropDraws(settings, 1).of(300, 400, 0)
 
 
 def test_one_setting_does_not_shift_the_draws_of_another() -> None:
-    plain = draw_parameters(AugmentationSettings(), 300, 400, 5, 5)
-    fewer = draw_parameters(AugmentationSettings(local_crops=2, grayscale_probability=0.0), 300, 400, 5, 5)
+    plain = CropDraws(AugmentationSettings(), 5).of(300, 400, 5)
+    fewer = CropDraws(AugmentationSettings(local_crops=2, grayscale_probability=0.0), 5).of(300, 400, 5)
     for one, other in zip(plain, fewer, strict=False):
         assert (one.top, one.left, one.colour, one.blur_sigma) == (
             other.top,
@@ -95,6 +96,6 @@ def test_one_setting_does_not_shift_the_draws_of_another() -> None:
 
 def test_images_without_three_channels_keep_their_colours() -> None:
     settings = AugmentationSettings(channels=1, mean=(0.5,), std=(0.2,))
-    crops = [crop for sample in range(50) for crop in draw_parameters(settings, 300, 400, 0, sample)]
+    crops = [crop for sample in range(50) for crop in CropDraws(settings, 0).of(300, 400, sample)]
     assert not any(crop.colour or crop.grayscale or crop.solarize for crop in crops)
     assert any(crop.blur_sigma for crop in crops)

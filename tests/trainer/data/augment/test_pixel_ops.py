@@ -98,6 +98,6 @@ def test_blur_is_the_convolution(sigma: float, height: int, width: int, kernel_p
 
 def test_blur_weights_are_a_whole_kernel() -> None:
     half = ops.blur_weights(1.3, 9)
-    assert half.shape == (5,)
-    assert half[0] + 2 * half[1:].sum() == pytest.approx(1.0, abs=1e-6)
+    assert len(half) == 5
+    assert half[0] + 2 * sum(half[1:]) == pytest.approx(1.0)
     assert (np.diff(half) < 0).all()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from contracts.errors import MissingInput, UserError
 from trainer.data.augment.crops import enough_pixels, make_crops
-from trainer.data.augment.parameters import draw_parameters
+from trainer.data.augment.parameters import CropDraws
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.decode.image import BadImage, decode_image
 from trainer.data.masking.batch_masks import batch_masks
@@ -72,6 +72,7 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         self._source = source
         self._settings = settings
         self._order = EpochOrder(source.blocks(), source.blocks_at_once(), settings.seed)
+        self._draws = CropDraws(settings.augmentation, settings.seed)
         self._enough_pixels = enough_pixels(settings.augmentation)
 
     def __getitem__(self, position: int) -> RawBatch | UserError:
@@ -92,8 +93,8 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         skipped: list[tuple[str, str]] = []
         for row, image in enumerate(self._order.image_at(np.arange(first, first + size))):
             key, pixels = self._good_image(first + row, int(image), skipped)
-            crops = draw_parameters(augment, pixels.shape[0], pixels.shape[1], settings.seed, first + row)
-            make_crops(pixels, crops, augment, [*global_crops[:, row], *local_crops[:, row]])
+            crops = self._draws.of(pixels.shape[0], pixels.shape[1], first + row)
+            make_crops(pixels, crops, augment, (global_crops[:, row], local_crops[:, row]))
             keys.append(key)
         return RawBatch(
             torch.from_numpy(global_crops).flatten(0, 1),

@@ -25,9 +25,9 @@ LIBRARY = "_kernels"
 Floats = NDArray[np.float32]
 # As in kernels/kernels.h: top, left, height, width, size, flip; kinds and values of 8 steps; half kernel, planes.
 _CROP = struct.Struct("6i8i8fPP")
-_STOP, _GRAYSCALE, _BLUR, _SOLARIZE = 0, 5, 6, 7
+_NO_STEPS = (0,) * 8
 _KINDS = {"brightness": 1, "contrast": 2, "saturation": 3, "hue": 4}
-_MOST_STEPS = 8
+_GRAYSCALE, _BLUR, _SOLARIZE = 5, 6, 7
 _scratch = threading.local()
 
 
@@ -38,16 +38,12 @@ def kernels() -> ctypes.CDLL | None:
         file = Path(__file__).with_name(LIBRARY + suffix)
         if file.is_file():
             library = ctypes.CDLL(str(file))
-            library.winnow_scratch_bytes.argtypes = [ctypes.c_char_p, *[ctypes.c_int32] * 3]
-            library.winnow_scratch_bytes.restype = ctypes.c_int64
-            library.winnow_make_crops.argtypes = [
-                ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_char_p,
-                ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p,
-            ]  # fmt: skip
+            address, small, large = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+            library.winnow_scratch_bytes.argtypes = [ctypes.c_char_p, small, small, small]
+            library.winnow_scratch_bytes.restype = large
+            library.winnow_make_crops.argtypes = [address, large, small, ctypes.c_char_p, small, small, address]
             library.winnow_make_crops.restype = None
-            library.winnow_normalize.argtypes = [
-                ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_int64, *[ctypes.c_void_p] * 3,
-            ]  # fmt: skip
+            library.winnow_normalize.argtypes = [address, large, small, large, address, address, address]
             library.winnow_normalize.restype = None
             return library
     return None
@@ -60,15 +56,51 @@ def make_crops(
     settings: AugmentationSettings,
     out: Sequence[Pixels],
 ) -> None:
-    """Make all crops of an image. Shapes: image uint8 [H, W, C]; out[i] uint8 [C, S, S], C order, receives crop i."""
-    kept_alive: list[np.ndarray] = []
-    packed = b"".join(_pack(crop, settings, target, kept_alive) for crop, target in zip(crops, out, strict=True))
-    reach, channels = settings.blur_kernel_px // 2, image.shape[2]
+    """Make all crops of an image, in order, into the stacks of `out`.
+
+    Shapes: image uint8 [H, W, C]; each of out uint8 [crops, C, S, S], whose crops may lie apart.
+    """
     image = np.ascontiguousarray(image)
-    scratch = _scratch_of(library.winnow_scratch_bytes(packed, len(crops), channels, reach))
-    library.winnow_make_crops(
-        image.ctypes.data, image.strides[0], channels, packed, len(crops), reach, scratch.ctypes.data
+    reach, channels = settings.blur_kernel_px // 2, image.shape[2]
+    half_kernels = np.asarray(
+        [blur_weights(crop.blur_sigma, settings.blur_kernel_px) for crop in crops if crop.blur_sigma], np.float32
     )
+    half_kernel = half_kernels.ctypes.data
+    todo = iter(crops)
+    packed: list[bytes] = []
+    for stack in out:
+        assert stack[:1].flags.c_contiguous
+        planes, size = stack.ctypes.data, stack.shape[-1]
+        for _, crop in zip(range(len(stack)), todo, strict=False):
+            packed.append(_pack(crop, settings.solarize_threshold, size, half_kernel, planes))
+            planes += stack.strides[0]
+            half_kernel += 4 * (reach + 1) if crop.blur_sigma else 0
+    recipe = b"".join(packed)
+    scratch = _scratch_of(library.winnow_scratch_bytes(recipe, len(packed), channels, reach))
+    library.winnow_make_crops(
+        image.ctypes.data, image.strides[0], channels, recipe, len(packed), reach, scratch.ctypes.data
+    )
+
+
+def _pack(crop: CropParameters, threshold: int, size: int, half_kernel: int, planes: int) -> bytes:
+    """One crop as the kernels read it. Units: half_kernel and planes are addresses."""
+    kinds: list[int] = []
+    values: list[float] = []
+    for name, value in crop.colour:
+        kinds.append(_KINDS[name])
+        values.append(int(value * 255) % 256 if name == "hue" else value)
+    if crop.grayscale:
+        kinds.append(_GRAYSCALE)
+        values.append(0)
+    if crop.blur_sigma:
+        kinds.append(_BLUR)
+        values.append(0)
+    if crop.solarize:
+        kinds.append(_SOLARIZE)
+        values.append(threshold)
+    rest = _NO_STEPS[len(kinds) :]
+    box = (crop.top, crop.left, crop.height, crop.width)
+    return _CROP.pack(*box, size, crop.flip, *kinds, *rest, *values, *rest, half_kernel, planes)
 
 
 def normalize(library: ctypes.CDLL, pixels: Pixels, scale: Floats, shift: Floats, out: Floats) -> None:
@@ -80,33 +112,9 @@ def normalize(library: ctypes.CDLL, pixels: Pixels, scale: Floats, shift: Floats
     )
 
 
-def _pack(crop: CropParameters, settings: AugmentationSettings, out: Pixels, kept_alive: list[np.ndarray]) -> bytes:
-    assert out.flags.c_contiguous
-    kinds = [_KINDS[name] for name, _ in crop.colour]
-    values = [float(int(value * 255) % 256) if name == "hue" else value for name, value in crop.colour]
-    half_kernel = 0
-    if crop.grayscale:
-        kinds.append(_GRAYSCALE)
-        values.append(0.0)
-    if crop.blur_sigma:
-        weights = blur_weights(crop.blur_sigma, settings.blur_kernel_px)
-        kept_alive.append(weights)
-        half_kernel = weights.ctypes.data
-        kinds.append(_BLUR)
-        values.append(0.0)
-    if crop.solarize:
-        kinds.append(_SOLARIZE)
-        values.append(float(settings.solarize_threshold))
-    rest = _MOST_STEPS - len(kinds)
-    return _CROP.pack(
-        crop.top, crop.left, crop.height, crop.width, out.shape[-1], crop.flip,
-        *kinds, *[_STOP] * rest, *values, *[0.0] * rest, half_kernel, out.ctypes.data,
-    )  # fmt: skip
-
-
-def _scratch_of(size: int) -> np.ndarray:
+def _scratch_of(size: int) -> NDArray[np.float64]:
     """Working memory of this thread, kept from call to call."""
-    buffer: np.ndarray | None = getattr(_scratch, "buffer", None)
+    buffer: NDArray[np.float64] | None = getattr(_scratch, "buffer", None)
     if buffer is None or buffer.nbytes < size:
         buffer = _scratch.buffer = np.empty(-(-size // 64) * 8, dtype=np.float64)
     return buffer

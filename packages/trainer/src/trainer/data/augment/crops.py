@@ -61,12 +61,15 @@ _COLOUR = {"brightness": ops.brightness, "contrast": ops.contrast, "saturation":
 def make_crops(
     image: Pixels, crops: Sequence[CropParameters], settings: AugmentationSettings, out: Sequence[Pixels]
 ) -> None:
-    """Make all crops of an image; out[i] (uint8 [C, S, S]) receives crop i."""
+    """Make all crops of an image, in order, into the stacks of `out`.
+
+    Shapes: image uint8 [H, W, C]; each of out uint8 [crops, C, S, S].
+    """
     library = compiled.kernels()
     if library is not None:
         compiled.make_crops(library, image, crops, settings, out)
         return
-    for crop, target in zip(crops, out, strict=True):
+    for crop, target in zip(crops, (plane for stack in out for plane in stack), strict=True):
         make_crop(image, crop, settings, target)
 
 

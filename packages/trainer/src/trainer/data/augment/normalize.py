@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -10,10 +10,9 @@ from torch import Tensor
 from trainer.data.augment import compiled
 
 
-def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def normalize(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """One multiplication and one addition per value. Shapes: uint8 [B, C, H, W] -> float32 [B, C, H, W]."""
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32)
-    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32)
+    scale, shift = _scale_and_shift(mean, std)
     library = compiled.kernels() if pixels.device.type == "cpu" else None
     if library is not None:
         result = torch.empty(pixels.shape, dtype=torch.float32)
@@ -22,3 +21,9 @@ def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     shape = (1, -1, 1, 1)
     values = pixels.to(torch.float32)
     return values.mul_(scale.view(shape).to(pixels.device)).add_(shift.view(shape).to(pixels.device))
+
+
+@lru_cache(maxsize=8)
+def _scale_and_shift(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32)
+    return scale, torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32)

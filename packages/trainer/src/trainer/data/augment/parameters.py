@@ -8,19 +8,25 @@ Source: DINOv2 data/augmentations.py; the draws of torchvision's RandomResizedCr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from trainer.data.augment.settings import BLUR_PROBABILITY, AugmentationSettings
 
 CROP_TRIES = 10
-_DRAWS = 2 * CROP_TRIES + 18
-ColourStep = tuple[str, float]  # ("brightness" | "contrast" | "saturation" | "hue", factor)
+COLOUR_STEPS = ("brightness", "contrast", "saturation", "hue")
+ColourStep = tuple[str, float]  # one of COLOUR_STEPS and its factor
+# Places of the draws of one crop: tries of (area, aspect), top and left, then decisions, factors and their order.
+_PLACE = 2 * CROP_TRIES
+_DECISIONS = slice(_PLACE + 2, _PLACE + 7)  # flip, jitter, grayscale, blur, solarize
+_SIGMA = _PLACE + 7
+_FACTORS = slice(_PLACE + 8, _PLACE + 12)
+_ORDER = slice(_PLACE + 12, _PLACE + 16)
+_DRAWS = _PLACE + 16
 
 
-@dataclass(frozen=True)
-class CropParameters:
+class CropParameters(NamedTuple):
     """One crop. Units: top, left, height, width in pixels of the decoded image; blur_sigma in pixels, 0 for none."""
 
     top: int
@@ -34,33 +40,53 @@ class CropParameters:
     solarize: bool
 
 
-def draw_parameters(
-    settings: AugmentationSettings, height: int, width: int, seed: int, sample: int
-) -> list[CropParameters]:
-    """Parameters of 2 global crops, then of all local crops, of sample number `sample` of the stream."""
-    mask = (1 << 64) - 1
-    generator = np.random.Generator(np.random.Philox(key=[seed & mask, sample & mask]))
-    draws = generator.random((2 + settings.local_crops, _DRAWS)).tolist()
-    return [_one_crop(settings, number, height, width, row) for number, row in enumerate(draws)]
+class CropDraws:
+    """Parameters of the crops of any sample; what depends on the settings alone is worked out once."""
 
+    def __init__(self, settings: AugmentationSettings, seed: int) -> None:
+        photometric = float(settings.channels == 3)  # other images have no colours to change
+        blur = BLUR_PROBABILITY[settings.blur]
+        self._seed = seed & (1 << 64) - 1
+        self._areas = [settings.global_area_fraction] * 2 + [settings.local_area_fraction] * settings.local_crops
+        self._aspects = settings.aspect_ratio
+        self._probabilities = np.asarray(
+            [
+                [
+                    settings.flip_probability,
+                    settings.jitter_probability * photometric,
+                    settings.grayscale_probability * photometric,
+                    blur[min(number, 2)],
+                    settings.solarize_probability * photometric * (number == 1),
+                ]
+                for number in range(len(self._areas))
+            ]
+        )
+        strengths = np.asarray([settings.brightness, settings.contrast, settings.saturation, settings.hue])
+        centre = np.asarray([1.0, 1.0, 1.0, 0.0])
+        self._lowest = centre - strengths
+        self._spread = 2.0 * strengths
+        self._steps = [number for number in range(4) if strengths[number]]
+        self._sigmas = settings.blur_sigma_px
 
-def _one_crop(settings: AugmentationSettings, number: int, height: int, width: int, u: list[float]) -> CropParameters:
-    area = settings.global_area_fraction if number < 2 else settings.local_area_fraction
-    top, left, crop_height, crop_width = crop_box(height, width, area, settings.aspect_ratio, u)
-    (flip, jitter, gray, blur, sigma, solarize, *colour) = u[2 * CROP_TRIES + 2 :]
-    photometric = settings.channels == 3
-    low, high = settings.blur_sigma_px
-    return CropParameters(
-        top,
-        left,
-        crop_height,
-        crop_width,
-        flip=flip < settings.flip_probability,
-        colour=_jitter(settings, colour) if photometric and jitter < settings.jitter_probability else (),
-        grayscale=photometric and gray < settings.grayscale_probability,
-        blur_sigma=low + (high - low) * sigma if blur < BLUR_PROBABILITY[settings.blur][min(number, 2)] else 0.0,
-        solarize=photometric and number == 1 and solarize < settings.solarize_probability,
-    )
+    def of(self, height: int, width: int, sample: int) -> list[CropParameters]:
+        """The 2 global crops, then all local crops, of sample number `sample`, decoded to height x width pixels."""
+        generator = np.random.Generator(np.random.Philox(key=[self._seed, sample]))
+        draws = generator.random((len(self._areas), _DRAWS))
+        decisions = (draws[:, _DECISIONS] < self._probabilities).tolist()
+        factors = (self._lowest + self._spread * draws[:, _FACTORS]).tolist()
+        orders = draws[:, _ORDER].argsort(axis=1).tolist()
+        low, high = self._sigmas
+        sigmas = (low + (high - low) * draws[:, _SIGMA]).tolist()
+        places = draws[:, : _PLACE + 2].tolist()
+        crops = []
+        for number, (flip, jitter, gray, blur, solarize) in enumerate(decisions):
+            box = crop_box(height, width, self._areas[number], self._aspects, places[number])
+            colour: tuple[ColourStep, ...] = ()
+            if jitter:
+                own = factors[number]
+                colour = tuple([(COLOUR_STEPS[i], own[i]) for i in orders[number] if i in self._steps])
+            crops.append(CropParameters(*box, flip, colour, gray, sigmas[number] if blur else 0.0, solarize))
+        return crops
 
 
 def crop_box(
@@ -73,13 +99,13 @@ def crop_box(
     """
     low, high = area_range
     log_low, log_high = math.log(aspect_range[0]), math.log(aspect_range[1])
-    for attempt in range(CROP_TRIES):
-        area = height * width * (low + (high - low) * u[2 * attempt])
-        aspect = math.exp(log_low + (log_high - log_low) * u[2 * attempt + 1])
+    for attempt in range(0, 2 * CROP_TRIES, 2):
+        area = height * width * (low + (high - low) * u[attempt])
+        aspect = math.exp(log_low + (log_high - log_low) * u[attempt + 1])
         crop_width, crop_height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < crop_width <= width and 0 < crop_height <= height:
-            top = int((height - crop_height + 1) * u[2 * CROP_TRIES])
-            left = int((width - crop_width + 1) * u[2 * CROP_TRIES + 1])
+            top = int((height - crop_height + 1) * u[_PLACE])
+            left = int((width - crop_width + 1) * u[_PLACE + 1])
             return top, left, crop_height, crop_width
     crop_height, crop_width = height, width
     if width / height < aspect_range[0]:
@@ -87,15 +113,3 @@ def crop_box(
     elif width / height > aspect_range[1]:
         crop_width = max(1, round(height * aspect_range[1]))
     return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
-
-
-def _jitter(settings: AugmentationSettings, u: list[float]) -> tuple[ColourStep, ...]:
-    """The four colour operations in random order; factor 1 (or hue 0) leaves an operation out."""
-    strengths = (settings.brightness, settings.contrast, settings.saturation)
-    steps: list[ColourStep] = [
-        (name, max(0.0, 1.0 - strength) + (1.0 + strength - max(0.0, 1.0 - strength)) * draw)
-        for name, strength, draw in zip(("brightness", "contrast", "saturation"), strengths, u[:3], strict=True)
-    ]
-    steps.append(("hue", settings.hue * (2.0 * u[3] - 1.0)))
-    order = sorted(range(4), key=u[4:8].__getitem__)
-    return tuple(steps[i] for i in order if steps[i][1] != (0.0 if steps[i][0] == "hue" else 1.0))

@@ -80,16 +80,16 @@ def solarize(planes: Pixels, threshold: int) -> None:
     np.copyto(planes, 255 - planes, where=planes >= threshold)
 
 
-def blur_weights(sigma: float, kernel_px: int) -> NDArray[np.float32]:
-    """Half a Gaussian kernel, from its centre outwards. Shapes: [kernel_px // 2 + 1]; the whole kernel sums to 1."""
+def blur_weights(sigma: float, kernel_px: int) -> list[float]:
+    """Half a Gaussian kernel, from its centre outwards: kernel_px // 2 + 1 weights; the whole kernel sums to 1."""
     half = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(kernel_px // 2 + 1)]
     total = half[0] + 2 * sum(half[1:])
-    return np.asarray([weight / total for weight in half], dtype=np.float32)
+    return [weight / total for weight in half]
 
 
-def blur(planes: Pixels, half_kernel: NDArray[np.float32]) -> None:
+def blur(planes: Pixels, half: list[float]) -> None:
     """Gaussian blur with mirrored borders (the edge pixel is not repeated), rounded to the nearest even value."""
-    reach = len(half_kernel) - 1
+    half_kernel, reach = np.asarray(half, dtype=np.float32), len(half) - 1
     padded = np.pad(planes, ((0, 0), (reach, reach), (reach, reach)), mode="reflect").astype(np.float32)
     for axis in (2, 1):
         size = planes.shape[axis]

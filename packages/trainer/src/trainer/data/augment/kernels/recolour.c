@@ -20,6 +20,10 @@ INLINE float blend(float x, float toward, float factor) {
     return whole(smaller(larger(toward + factor * (x - toward), 0.0f), 255.0f));
 }
 
+/* x / 255 and x * 6 / 255 of whole x up to 255, correctly rounded: the first product is exact. */
+INLINE float by_255(float x) { return x * 0x1.01p-8f + x * 0x1.010102p-24f; }
+INLINE float sixths_of_255(float x) { return x * 0x1.818p-6f + x * 0x1.818182p-22f; }
+
 INLINE void hue(float *restrict red, float *restrict green, float *restrict blue, float shift) {
     for (int i = 0; i < BLOCK; i++) {
         float r = red[i], g = green[i], b = blue[i];
@@ -29,8 +33,8 @@ INLINE void hue(float *restrict red, float *restrict green, float *restrict blue
         float base = r == high ? 0.0f : g == high ? 2.0f : 4.0f;
         float circle = (ascending ? base - 1.0f + part : base + 1.0f - part) / 6.0f;
         float angle = whole((circle < 0.0f ? circle + 1.0f : circle) * 255.0f) + shift;
-        angle = (angle > 255.0f ? angle - 256.0f : angle) * 6.0f / 255.0f;
-        float colourfulness = whole(chroma / larger(high, 1.0f) * 255.0f) / 255.0f;
+        angle = sixths_of_255(angle > 255.0f ? angle - 256.0f : angle);
+        float colourfulness = by_255(whole(chroma / larger(high, 1.0f) * 255.0f));
         red[i] = whole(high * (1.0f - colourfulness * share(2.0f - fabsf(angle - 3.0f))) + 0.5f);
         green[i] = whole(high * (1.0f - colourfulness * share(fabsf(angle - 2.0f) - 1.0f)) + 0.5f);
         blue[i] = whole(high * (1.0f - colourfulness * share(fabsf(angle - 4.0f) - 1.0f)) + 0.5f);
@@ -67,6 +71,12 @@ INLINE void one_step(enum step_kind kind, float value, float mean, float *restri
     }
 }
 
+INLINE int32_t sum_of_gray(const float *restrict r, const float *restrict g, const float *restrict b, int n) {
+    int32_t sum = 0;
+    for (int i = 0; i < n; i++) sum += (int32_t)luma(r[i], g[i], b[i]);
+    return sum;
+}
+
 INLINE void load(float *restrict to, const uint8_t *restrict from, int n) {
     if (n == BLOCK)
         for (int i = 0; i < BLOCK; i++) to[i] = from[i];
@@ -99,11 +109,7 @@ WIDEST static int64_t pointwise(uint8_t *planes, ptrdiff_t pixels, const int32_t
             store(green, g, n);
             store(blue, b, n);
         }
-        if (want_gray) {
-            int32_t sum = 0;
-            for (int i = 0; i < BLOCK; i++) sum += i < n ? (int32_t)luma(r[i], g[i], b[i]) : 0;
-            gray += sum;
-        }
+        if (want_gray) gray += n == BLOCK ? sum_of_gray(r, g, b, BLOCK) : sum_of_gray(r, g, b, n);
     }
     return gray;
 }

@@ -29,7 +29,7 @@ static int most_taps(int in, int out) {
 
 /* For each output its first input, the number of inputs and their weights (rows of `taps`), which sum to ONE. */
 static void weigh(int in, int out, int taps, int32_t *first, int32_t *count, int16_t *weights, double *row) {
-    double ratio = (double)in / out, scale = ratio > 1.0 ? ratio : 1.0, support = 2.0 * scale;
+    double ratio = (double)in / out, scale = ratio > 1.0 ? ratio : 1.0, support = 2.0 * scale, inverse = 1.0 / scale;
     for (int o = 0; o < out; o++) {
         double centre = (o + 0.5) * ratio, total = 0.0;
         int low = (int)(centre - support + 0.5), high = (int)(centre + support + 0.5);
@@ -37,9 +37,10 @@ static void weigh(int in, int out, int taps, int32_t *first, int32_t *count, int
         high = high > in ? in : high;
         int16_t *w = weights + (ptrdiff_t)o * taps;
         int largest = 0, sum = 0;
-        for (int t = 0; t < high - low; t++) total += row[t] = bicubic((t + low - centre + 0.5) / scale);
+        for (int t = 0; t < high - low; t++) total += row[t] = bicubic((t + low - centre + 0.5) * inverse);
+        total = ONE / total;
         for (int t = 0; t < high - low; t++) {
-            w[t] = (int16_t)floor(row[t] / total * ONE + 0.5);
+            w[t] = (int16_t)(row[t] * total + (row[t] < 0.0 ? -0.5 : 0.5));
             sum += w[t];
             if (w[t] > w[largest]) largest = t;
         }
@@ -54,18 +55,26 @@ INLINE int16_t product(int16_t value, int16_t weight) {
     return (int16_t)((((int32_t)value * weight >> 14) + 1) >> 1);
 }
 
+INLINE int16_t add(int16_t a, int16_t b) { return (int16_t)(a + b); }
+
 /* `n` weighted sums, rounded and cut to 0..255. n is a constant where this is inlined: the sums stay in registers. */
 INLINE void mix_some(const int16_t *from, ptrdiff_t stride, const int16_t *weight, int taps, int n,
                      int16_t *restrict to) {
     int16_t sum[WIDE];
-    for (int i = 0; i < n; i++) sum[i] = product(from[i], weight[0]);
-    for (int t = 1; t < taps; t++) {
-        from += stride;
-        for (int i = 0; i < n; i++) sum[i] = (int16_t)(sum[i] + product(from[i], weight[t]));
+    if (taps % 2)
+        for (int i = 0; i < n; i++) sum[i] = add(product(from[i], weight[0]), 32);
+    else
+        for (int i = 0; i < n; i++)
+            sum[i] = add(add(product(from[i], weight[0]), product(from[stride + i], weight[1])), 32);
+    for (int t = 2 - taps % 2; t < taps; t += 2) {
+        const int16_t *one = from + t * stride, *other = one + stride;
+        for (int i = 0; i < n; i++)
+            sum[i] = add(add(product(one[i], weight[t]), product(other[i], weight[t + 1])), sum[i]);
     }
     for (int i = 0; i < n; i++) {
-        int16_t level = (int16_t)((sum[i] + 32) >> 6);
-        to[i] = level < 0 ? 0 : level > 255 ? 255 : level;
+        int16_t level = (int16_t)(sum[i] >> 6);
+        level = level < 0 ? 0 : level;
+        to[i] = level > 255 ? 255 : level;
     }
 }
 
@@ -96,44 +105,52 @@ INLINE void turn(eight *a) {
     }
 }
 
-/* to[x][y] = from[y][x] with 7 fractional bits, for the y of one strip. */
-static void turn_bytes(const uint8_t *from, ptrdiff_t stride, int rows, int columns, int16_t *to) {
+/* to[x][y] = from[y][x] with 7 fractional bits, for the y of one strip; rows past the last repeat the first. */
+WIDEST static void turn_bytes(const uint8_t *from, ptrdiff_t stride, int rows, int columns, int16_t *to) {
     for (int y = 0; y < rows; y += 8) {
-        int high = rows - y < 8 ? rows - y : 8, x = 0;
+        const uint8_t *line[8];
+        int x = 0;
+        for (int i = 0; i < 8; i++) line[i] = from + (y + i < rows ? y + i : 0) * stride;
         for (; x + 8 <= columns; x += 8) {
             eight v[8];
             for (int i = 0; i < 8; i++) {
                 eight_bytes narrow;
-                memcpy(&narrow, from + (y + (i < high ? i : 0)) * stride + x, sizeof narrow);
+                memcpy(&narrow, line[i] + x, sizeof narrow);
                 v[i] = __builtin_convertvector(narrow, eight) << 7;
             }
             turn(v);
             for (int i = 0; i < 8; i++) memcpy(to + (ptrdiff_t)(x + i) * STRIP + y, &v[i], sizeof v[i]);
         }
         for (; x < columns; x++)
-            for (int i = 0; i < high; i++)
-                to[(ptrdiff_t)x * STRIP + y + i] = (int16_t)(from[(y + i) * stride + x] << 7);
+            for (int i = 0; i < 8; i++) to[(ptrdiff_t)x * STRIP + y + i] = (int16_t)(line[i][x] << 7);
     }
 }
 
 /* to[y][x] = from[x][y] with 7 fractional bits. */
-static void turn_levels(const int16_t *from, ptrdiff_t from_stride, int columns, int rows, int16_t *to,
-                        ptrdiff_t stride) {
+WIDEST static void turn_levels(const int16_t *from, ptrdiff_t from_stride, int columns, int rows, int16_t *to,
+                               ptrdiff_t stride) {
     for (int y = 0; y < rows; y += 8) {
         int high = rows - y < 8 ? rows - y : 8, x = 0;
         for (; x + 8 <= columns; x += 8) {
             eight v[8];
-            for (int i = 0; i < 8; i++) memcpy(&v[i], from + (x + i) * from_stride + y, sizeof v[i]);
-            turn(v);
-            for (int i = 0; i < high; i++) {
+            for (int i = 0; i < 8; i++) {
+                memcpy(&v[i], from + (x + i) * from_stride + y, sizeof v[i]);
                 v[i] <<= 7;
-                memcpy(to + (y + i) * stride + x, &v[i], sizeof v[i]);
             }
+            turn(v);
+            if (high == 8)
+                for (int i = 0; i < 8; i++) memcpy(to + (y + i) * stride + x, &v[i], sizeof v[i]);
+            else
+                for (int i = 0; i < high; i++) memcpy(to + (y + i) * stride + x, &v[i], sizeof v[i]);
         }
         for (; x < columns; x++)
             for (int i = 0; i < high; i++)
                 to[(y + i) * stride + x] = (int16_t)(from[x * from_stride + y + i] << 7);
     }
+}
+
+WIDEST static void narrow_line(const int16_t *restrict from, int n, uint8_t *restrict to) {
+    for (int i = 0; i < n; i++) to[i] = (uint8_t)from[i];
 }
 
 /* All channels of one line of the result, end to end, padded to whole vectors. */
@@ -142,7 +159,7 @@ static ptrdiff_t line_length(int channels, int size) { return ((ptrdiff_t)channe
 size_t resize_scratch(int height, int width, int channels, int size) {
     size_t taps = (size_t)most_taps(height > width ? height : width, size);
     size_t line = (size_t)line_length(channels, size), strip = (size_t)channels * STRIP;
-    size_t words = taps * size + strip * (width + size) + line * (height + size);
+    size_t words = taps * size + strip * (width + size) + line * (height + 1);
     return taps * sizeof(double) + 2 * size * sizeof(int32_t) + words * sizeof(int16_t);
 }
 
@@ -165,11 +182,9 @@ void resize(const uint8_t *cut, ptrdiff_t stride, const struct crop *crop, int c
             turn_levels(mixed + c * STRIP, strip, size, rows, narrow + y * line + c * size, line);
     }
     weigh(height, size, row_taps, first, count, weights, row);
-    mix_lines(narrow, line, first, count, weights, row_taps, size, 0, result);
-    for (int c = 0; c < channels; c++)
-        for (int y = 0; y < size; y++) {
-            const int16_t *from = result + y * line + c * size;
-            uint8_t *to = crop->planes + ((ptrdiff_t)c * size + y) * size;
-            for (int x = 0; x < size; x++) to[x] = (uint8_t)from[x];
-        }
+    for (int y = 0; y < size; y++) {
+        mix_lines(narrow, line, first + y, count + y, weights + (ptrdiff_t)y * row_taps, row_taps, 1, 0, result);
+        for (int c = 0; c < channels; c++)
+            narrow_line(result + c * size, size, crop->planes + ((ptrdiff_t)c * size + y) * size);
+    }
 }

@@ -1,0 +1,218 @@
+"""From JPEG bytes to 2 global and 8 local float32 crops on one thread: ours beside Pillow + torchvision's definitions.
+
+    python benchmarks/data_path.py [IMAGE FOLDER] [--images 100] [--rounds 5] [--out FILE.json]
+
+The reference runs, step by step, what torchvision's transforms run on Pillow images for the official DINOv2
+augmentation (torchvision itself is not needed), with the blur probabilities that the official code in fact applies.
+Both sides make every crop of every image; rounds alternate, CPU seconds of the process are counted, and the ratio is
+the median over the rounds. Without a folder, photograph-like JPEGs of 468 x 401 pixels are generated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+from torch import nn
+
+from trainer.data.augment.compiled import kernels
+from trainer.data.augment.crops import enough_pixels, make_crops
+from trainer.data.augment.normalize import normalize
+from trainer.data.augment.parameters import CropDraws
+from trainer.data.augment.settings import BLUR_PROBABILITY, AugmentationSettings
+from trainer.data.decode.image import BadImage, decode_image
+from trainer.data.open_source import open_source
+
+SETTINGS = AugmentationSettings()
+MEAN = torch.tensor(SETTINGS.mean)[:, None, None]
+STD = torch.tensor(SETTINGS.std)[:, None, None]
+
+
+def random_resized_crop(image: Image.Image, size: int, scale: tuple[float, float]) -> Image.Image:
+    """torchvision.transforms.RandomResizedCrop, bicubic."""
+    width, height = image.size
+    left, top, crop_width, crop_height = 0, 0, width, height
+    for _ in range(10):
+        area = width * height * random.uniform(*scale)
+        aspect = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            left, top, crop_width, crop_height = random.randint(0, width - w), random.randint(0, height - h), w, h
+            break
+    box = (left, top, left + crop_width, top + crop_height)
+    return image.crop(box).resize((size, size), Image.Resampling.BICUBIC)
+
+
+def adjust_hue(image: Image.Image, factor: float) -> Image.Image:
+    """torchvision.transforms.functional.adjust_hue of a Pillow image."""
+    hue, saturation, value = image.convert("HSV").split()
+    shifted = np.array(hue, dtype=np.uint8)
+    shifted += np.array(int(factor * 255) % 256, dtype=np.uint8)
+    return Image.merge("HSV", (Image.fromarray(shifted), saturation, value)).convert("RGB")
+
+
+def color_jitter(image: Image.Image) -> Image.Image:
+    """torchvision.transforms.ColorJitter(0.4, 0.4, 0.2, 0.1)."""
+    for operation in torch.randperm(4).tolist():
+        if operation == 0:
+            image = ImageEnhance.Brightness(image).enhance(random.uniform(0.6, 1.4))
+        elif operation == 1:
+            image = ImageEnhance.Contrast(image).enhance(random.uniform(0.6, 1.4))
+        elif operation == 2:
+            image = ImageEnhance.Color(image).enhance(random.uniform(0.8, 1.2))
+        else:
+            image = adjust_hue(image, random.uniform(-0.1, 0.1))
+    return image
+
+
+def gaussian_blur(image: Image.Image) -> Image.Image:
+    """torchvision.transforms.GaussianBlur(9, (0.1, 2.0)): to a tensor, one depthwise convolution, and back."""
+    sigma = random.uniform(0.1, 2.0)
+    x = torch.linspace(-4, 4, 9)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    weight = torch.outer(kernel, kernel).expand(3, 1, 9, 9)
+    tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()[None].to(torch.float32)
+    blurred = nn.functional.conv2d(nn.functional.pad(tensor, [4, 4, 4, 4], mode="reflect"), weight, groups=3)
+    return Image.fromarray(blurred.round().to(torch.uint8)[0].permute(1, 2, 0).numpy())
+
+
+def official_crop(image: Image.Image, number: int) -> torch.Tensor:
+    """One crop as the official augmentation makes it: geometry, colour, blur, solarisation, ToTensor, Normalize."""
+    is_global = number < 2
+    area = SETTINGS.global_area_fraction if is_global else SETTINGS.local_area_fraction
+    crop = random_resized_crop(image, SETTINGS.global_px if is_global else SETTINGS.local_px, area)
+    if random.random() < 0.5:
+        crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if random.random() < 0.8:
+        crop = color_jitter(crop)
+    if random.random() < 0.2:
+        crop = Image.fromarray(np.dstack([np.array(crop.convert("L"))] * 3))
+    if random.random() < BLUR_PROBABILITY["released"][min(number, 2)]:
+        crop = gaussian_blur(crop)
+    if number == 1 and random.random() < 0.2:
+        crop = ImageOps.solarize(crop, 128)
+    tensor = torch.from_numpy(np.array(crop)).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
+    return tensor.clone().sub_(MEAN).div_(STD)
+
+
+def official_side(data: bytes, _sample: int) -> list[torch.Tensor]:
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    return [official_crop(image, number) for number in range(2 + SETTINGS.local_crops)]
+
+
+def our_side(data: bytes, sample: int) -> list[torch.Tensor]:
+    image = decode_image(data, 3, ENOUGH_PIXELS)
+    crops = DRAWS.of(image.shape[0], image.shape[1], sample)
+    global_crops = np.empty((2, 3, SETTINGS.global_px, SETTINGS.global_px), np.uint8)
+    local_crops = np.empty((SETTINGS.local_crops, 3, SETTINGS.local_px, SETTINGS.local_px), np.uint8)
+    make_crops(image, crops, SETTINGS, (global_crops, local_crops))
+    return [normalize(torch.from_numpy(c), SETTINGS.mean, SETTINGS.std) for c in (global_crops, local_crops)]
+
+
+DRAWS = CropDraws(SETTINGS, seed=0)
+ENOUGH_PIXELS = enough_pixels(SETTINGS)
+STAGES: dict[str, Callable[[bytes, int], object]] = {
+    "Pillow decoding": lambda data, _: Image.open(io.BytesIO(data)).convert("RGB"),
+    "our decoding": lambda data, _: decode_image(data, 3, ENOUGH_PIXELS),
+    "Pillow + torchvision": official_side,
+    "ours": our_side,
+}
+
+
+def cpu_seconds(stage: Callable[[bytes, int], object], images: Sequence[bytes]) -> float:
+    start = time.process_time()
+    for sample, data in enumerate(images):
+        stage(data, sample)
+    return time.process_time() - start
+
+
+def generated_images(count: int) -> list[bytes]:
+    """Smooth shapes with grain, saved at quality 95: about 100 kB each, as ImageNet's photographs have."""
+    made = []
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 11, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((468, 401), Image.Resampling.BICUBIC), dtype=np.float32)
+        grain = np.repeat(rng.normal(0, 22, (401, 468, 1)), 3, axis=2)
+        buffer = io.BytesIO()
+        Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=92)
+        made.append(buffer.getvalue())
+    return made
+
+
+def read_images(folder: str | None, count: int) -> list[bytes]:
+    """Bytes of up to `count` decodable images of a source, spread over it."""
+    if folder is None:
+        return generated_images(count)
+    source = open_source(folder)
+    images = []
+    for index in np.linspace(0, len(source) - 1, min(count, len(source))).astype(int):
+        data = source.read(int(index)).data
+        try:
+            decode_image(data)
+        except BadImage:
+            continue
+        images.append(data)
+    return images
+
+
+def measure(images: Sequence[bytes], rounds: int) -> dict[str, object]:
+    for stage in STAGES.values():
+        cpu_seconds(stage, images[:4])
+    seconds: dict[str, list[float]] = {name: [] for name in STAGES}
+    for _ in range(rounds):
+        for name, stage in STAGES.items():
+            seconds[name].append(cpu_seconds(stage, images))
+    ratios = [a / b for a, b in zip(seconds["Pillow + torchvision"], seconds["ours"], strict=True)]
+    return {
+        "images_per_cpu_second": {name: len(images) / statistics.median(found) for name, found in seconds.items()},
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="images, any source that `trainer pretrain --data` takes")
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "data_path.json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    random.seed(0)
+    torch.manual_seed(0)
+    images = read_images(arguments.folder, arguments.images)
+    report = {
+        "what": "JPEG to 2 x 224 + 8 x 98 normalised crops, 1 thread",
+        "source": "generated" if arguments.folder is None else "given folder",
+        "images": len(images),
+        "mean_bytes": statistics.mean(len(data) for data in images),
+        "compiled_kernels": kernels() is not None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **measure(images, arguments.rounds),
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    for name, rate in report["images_per_cpu_second"].items():
+        print(f"{name:24s} {rate:8.1f} images per CPU-second")
+    rounds = ", ".join(f"{ratio:.2f}" for ratio in report["ratios"])
+    print(f"ours / Pillow + torchvision: {report['ratio']:.2f}x (rounds {rounds})")
+
+
+if __name__ == "__main__":
+    main()
