@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -110,6 +111,17 @@ def test_an_unknown_option_is_exit_code_2_and_our_bug_is_1(here: Path, monkeypat
     assert trainer("pretrain", "--speed", "9") == 2
     monkeypatch.setattr(cli.api, "plan", lambda *_, **__: 1 / 0)
     assert trainer("plan") == 1
+
+
+@pytest.mark.parametrize(("said", "holds"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_sleep_unless_the_environment_says_otherwise(
+    said: str | None, holds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", said or "")
+    if said is None:
+        del os.environ["OMP_WAIT_POLICY"]
+    assert trainer("--help") == 0
+    assert os.environ["OMP_WAIT_POLICY"] == holds
 
 
 @pytest.mark.parametrize("command", [[], ["pretrain"], ["plan"]])

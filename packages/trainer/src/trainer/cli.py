@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -180,7 +181,12 @@ def _shown(value: Any) -> str:
 
 
 def run(application: typer.Typer, arguments: list[str] | None = None) -> int:
-    """Run a command line and return its exit code: 0 done, 2 the user can mend it (one sentence), 1 our bug."""
+    """Run a command line and return its exit code: 0 done, 2 the user can mend it (one sentence), 1 our bug.
+
+    OpenMP threads that wait sleep instead of spinning, unless the environment says otherwise: on a few cores that are
+    shared with loader processes, spinning costs several times the work. PyTorch reads this when it is loaded.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         application(args=arguments, standalone_mode=True)
     except SystemExit as end:

@@ -1,0 +1,56 @@
+"""Variants of a run, end to end: precision, micro-batches, targets, shared heads, Gram anchoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer import api
+from trainer.engine.metrics_log import read_metrics
+from trainer.export.model_folder import load_model
+
+VARIANTS = {
+    "plain": [],
+    "bf16": ["run.precision=bf16"],
+    "micro-batches": ["run.micro_batch_size=2"],
+    "centering": ["losses.centering=centering"],
+    "shared head": ["heads.shared=true"],
+    "gram": ["losses.gram={start_step: 1, refresh_every_steps: 1}"],
+    "rope and registers": ["model.position=rope", "model.registers=2"],
+    "no local crops": ["crops.local_crops=0"],
+    "one channel": ["crops.channels=1", "crops.mean=[0.5]", "crops.std=[0.25]"],
+}
+
+
+@pytest.fixture(scope="module")
+def plain_weights(
+    labelled_images: Path, tiny_settings: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, torch.Tensor]:
+    out = tmp_path_factory.mktemp("plain") / "run"
+    api.pretrain("cpu", data=str(labelled_images), out=out, steps=3, overrides=tiny_settings)
+    return load_model(out).backbone.state_dict()
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_every_variant_trains_checkpoints_and_exports(
+    variant: str,
+    labelled_images: Path,
+    tiny_settings: list[str],
+    tmp_path: Path,
+    plain_weights: dict[str, torch.Tensor],
+) -> None:
+    out = tmp_path / "run"
+    words = [*tiny_settings, *VARIANTS[variant]]
+    report = api.pretrain("cpu", data=str(labelled_images), out=out, steps=3, overrides=words)
+    assert (report["step"], report["skipped_steps"]) == (3, 0)
+    assert all(record["loss"] > 0 for record in read_metrics(out / "metrics.jsonl"))
+    model = load_model(out)
+    weights = model.backbone.state_dict()
+    assert all(bool(value.isfinite().all()) and value.dtype == torch.float32 for value in weights.values())
+    same = weights.keys() == plain_weights.keys() and all(
+        torch.equal(value, plain_weights[name]) for name, value in weights.items() if name != "patch_embed.proj.weight"
+    )
+    assert same == (variant == "plain")
+    assert len(model.heads) == (1 if variant == "shared head" else 2)
