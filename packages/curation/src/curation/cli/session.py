@@ -1,0 +1,62 @@
+"""What every command needs: an open workspace with an engine, a line to say, a report to show."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from curation import api
+from curation.config import CurateConfig
+from curation.engine import Engine
+
+
+def say(text: str) -> None:
+    """A line for the person who waits, on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def show(report: Mapping[str, Any], title: str, *, as_json: bool, lines: Sequence[str] = ()) -> None:
+    """The report of a step: JSON, or a small table and some lines."""
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False, default=str) + "\n")
+        return
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {count}" for key, count in value.items()) or "-"
+        elif isinstance(value, int) and not isinstance(value, bool):
+            value = f"{value:,}"
+        table.add_row(name.replace("_", " "), str(value))
+    console = Console()
+    console.print(table)
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open workspace with its settings and an engine."""
+
+    workspace: api.Workspace
+    config: CurateConfig
+    engine: Engine
+
+
+@contextmanager
+def open_session(
+    workspace: Path, settings: list[str] | None, engine: str | None, workers: int | None, ray_address: str | None
+) -> Iterator[Session]:
+    """Open a workspace; command-line options go before curate.yaml."""
+    place = api.Workspace(workspace)
+    config = place.config(settings or ())
+    kind = engine or config.engine.kind
+    with api.open_engine(kind, workers or config.engine.workers, ray_address or config.engine.ray_address) as opened:
+        yield Session(place, config, opened)
