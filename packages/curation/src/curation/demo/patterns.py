@@ -1,53 +1,73 @@
-"""Patterns that fill a picture: stripes, waves, checks, bricks, cells, ripples.
+"""Patterns that fill a picture: stripes, hatching, waves, checks, meshes, bricks, cells, ripples, blots.
 
-A pattern is a soft mask of ink on a square canvas. Everything but the structure is drawn at random: position, angle,
-scale, share of ink. S is the side of the canvas in px.
+A pattern is a soft mask of ink on a square canvas. Everything but the structure is drawn at random: place, angle (within
+20 degrees, as cameras are held), scale, share of ink, and how the cloth that bears it is crumpled. Crumpling also keeps
+any two pictures from being copies of each other. S is the side of the canvas in px.
 """
 
 from __future__ import annotations
 
+import math
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+TILT = math.radians(20)
+# Scales differ by this factor up and down.
+SCALE_SPREAD = 1.25
+# Standard deviation of the crumpling, in parts of the side.
+CRUMPLE = 0.03
 
 
 def stripes(rng: np.random.Generator, side_px: int) -> Floats:
-    """Straight parallel bars. Shapes: -> [S, S] in [0, 1]."""
-    period = side_px * rng.uniform(0.12, 0.3)
-    u, _ = _turned_axes(rng, side_px)
-    return _ink(np.sin(2 * np.pi * u / period) + rng.uniform(-0.4, 0.4), 2 * np.pi / period)
+    """Parallel bars. Shapes: -> [S, S] in [0, 1]."""
+    period = scale(rng, 0.26 * side_px)
+    u, _ = _cloth(rng, side_px)
+    return _ink(np.sin(2 * np.pi * u / period) + rng.uniform(-0.3, 0.3), 2 * np.pi / period)
+
+
+def hatching(rng: np.random.Generator, side_px: int) -> Floats:
+    """Fine parallel lines."""
+    period = scale(rng, 0.085 * side_px)
+    u, _ = _cloth(rng, side_px)
+    return _near_line(_to_lattice(u, period), 0.22 * period)
 
 
 def waves(rng: np.random.Generator, side_px: int) -> Floats:
     """Parallel bars that swing."""
-    period = side_px * rng.uniform(0.13, 0.28)
-    length = side_px * rng.uniform(0.25, 0.5)
-    u, v = _turned_axes(rng, side_px)
-    bent = u + length * rng.uniform(0.16, 0.28) * np.sin(2 * np.pi * v / length)
-    return _ink(np.sin(2 * np.pi * bent / period) + rng.uniform(-0.4, 0.4), 2 * np.pi / period)
+    period, length = scale(rng, 0.2 * side_px), scale(rng, 0.4 * side_px)
+    u, v = _cloth(rng, side_px)
+    return _ink(np.sin(2 * np.pi * (u + 0.25 * length * np.sin(2 * np.pi * v / length)) / period), 2 * np.pi / period)
 
 
 def checks(rng: np.random.Generator, side_px: int) -> Floats:
     """A chessboard."""
-    cell = side_px * rng.uniform(0.1, 0.22)
-    u, v = _turned_axes(rng, side_px)
+    cell = scale(rng, 0.19 * side_px)
+    u, v = _cloth(rng, side_px)
     return _ink(np.sin(np.pi * u / cell) * np.sin(np.pi * v / cell), np.pi / cell)
+
+
+def mesh(rng: np.random.Generator, side_px: int) -> Floats:
+    """Thin lines in two directions."""
+    cell = scale(rng, 0.11 * side_px)
+    u, v = _cloth(rng, side_px)
+    return _near_line(np.minimum(_to_lattice(u, cell), _to_lattice(v, cell)), 0.13 * cell)
 
 
 def bricks(rng: np.random.Generator, side_px: int) -> Floats:
     """Courses of bricks, each shifted by half a brick; the joints are the ink."""
-    height = side_px * rng.uniform(0.12, 0.24)
-    length = height * rng.uniform(1.7, 2.6)
-    joint = height * rng.uniform(0.1, 0.18)
-    u, v = _turned_axes(rng, side_px)
+    height = scale(rng, 0.2 * side_px)
+    length = 2.2 * height
+    u, v = _cloth(rng, side_px)
     shifted = u + (np.floor(v / height) % 2) * length / 2
-    return _near_line(np.minimum(_to_lattice(v, height), _to_lattice(shifted, length)), joint)
+    return _near_line(np.minimum(_to_lattice(v, height), _to_lattice(shifted, length)), 0.11 * height)
 
 
 def cells(rng: np.random.Generator, side_px: int) -> Floats:
     """Irregular cells around random points (Voronoi); the walls are the ink."""
-    spacing = side_px * rng.uniform(0.17, 0.3)
+    spacing = scale(rng, 0.24 * side_px)
     count = int((side_px * 1.5 / spacing) ** 2)
     centres = rng.uniform(-0.25 * side_px, 1.25 * side_px, (2, count, 1)).astype(np.float32)
     along = np.arange(side_px, dtype=np.float32)
@@ -56,26 +76,48 @@ def cells(rng: np.random.Generator, side_px: int) -> Floats:
     first = np.sqrt(squared.min(axis=0))
     np.put_along_axis(squared, squared.argmin(axis=0)[None], np.inf, axis=0)
     second = np.sqrt(squared.min(axis=0))
-    return _near_line((second - first) / 2, spacing * rng.uniform(0.07, 0.12))
+    return _near_line((second - first) / 2, 0.09 * spacing)
 
 
 def ripples(rng: np.random.Generator, side_px: int) -> Floats:
-    """Circles around one centre, which may lie outside the picture."""
-    period = side_px * rng.uniform(0.13, 0.25)
-    centre = rng.uniform(-0.1, 1.1, 2) * side_px
+    """Rings around one centre."""
+    period = scale(rng, 0.2 * side_px)
+    centre = rng.uniform(0.2, 0.8, 2) * side_px
     y, x = np.mgrid[0:side_px, 0:side_px].astype(np.float32)
-    radius = np.hypot(x - centre[0], (y - centre[1]) * rng.uniform(0.8, 1.25))
-    return _ink(np.sin(2 * np.pi * radius / period + rng.uniform(0, 6.28)) + rng.uniform(-0.4, 0.4), 2 * np.pi / period)
+    radius = np.hypot(x + _folds(rng, side_px) - centre[0], y + _folds(rng, side_px) - centre[1])
+    return _ink(np.sin(2 * np.pi * radius / period + rng.uniform(0, 2 * np.pi)), 2 * np.pi / period)
 
 
-def _turned_axes(rng: np.random.Generator, side_px: int) -> tuple[Floats, Floats]:
-    """Coordinates in px along two axes turned by a random angle, with a random origin and a slight shear."""
+def blots(rng: np.random.Generator, side_px: int) -> Floats:
+    """Round patches of no particular form, as on a camouflage cloth."""
+    sigma = scale(rng, 0.07 * side_px)
+    border = math.ceil(3 * sigma)
+    noise = rng.standard_normal((side_px + 2 * border,) * 2, dtype=np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), sigma)[border:-border, border:-border]
+    level = (smooth - np.median(smooth)) / max(float(smooth.std()), 1e-6)
+    return np.asarray(np.clip(0.5 + 3 * level, 0, 1), np.float32)
+
+
+def scale(rng: np.random.Generator, middle: float) -> float:
+    """A length around `middle`, between its SCALE_SPREAD-th and its SCALE_SPREAD-fold."""
+    spread = math.log(SCALE_SPREAD)
+    return middle * math.exp(rng.uniform(-spread, spread))
+
+
+def _cloth(rng: np.random.Generator, side_px: int) -> tuple[Floats, Floats]:
+    """Coordinates in px along two tilted axes on a crumpled cloth, with a random origin. Shapes: [S, S] each."""
     y, x = np.mgrid[0:side_px, 0:side_px].astype(np.float32)
-    angle, shear = rng.uniform(0, np.pi), rng.uniform(-0.15, 0.15)
-    u = np.cos(angle) * x + np.sin(angle) * y
-    v = -np.sin(angle) * x + np.cos(angle) * y
-    u, v = u + shear * v + rng.uniform(0, side_px), v + rng.uniform(0, side_px)
+    x, y = x + _folds(rng, side_px), y + _folds(rng, side_px)
+    angle = rng.uniform(-TILT, TILT)
+    u = np.cos(angle) * x + np.sin(angle) * y + rng.uniform(0, side_px)
+    v = -np.sin(angle) * x + np.cos(angle) * y + rng.uniform(0, side_px)
     return u.astype(np.float32), v.astype(np.float32)
+
+
+def _folds(rng: np.random.Generator, side_px: int) -> Floats:
+    """A smooth displacement in px. Shapes: -> [S, S]."""
+    knots = rng.normal(0, CRUMPLE * side_px, (4, 4)).astype(np.float32)
+    return np.asarray(cv2.resize(knots, (side_px, side_px), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _ink(wave: NDArray[np.floating], slope: float) -> Floats:
