@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,3 +195,17 @@ def _drop_everything(small: SmallPool) -> None:
         "reason": ["reference: x"] * count,
     }
     write_table(small.workspace.dedup / "groups.parquet", pa.table(columns, schema=GROUPS.schema), GROUPS)
+
+
+def test_after_a_file_went_the_advice_of_the_sentence_works(tmp_path: Path) -> None:
+    small = curated(tmp_path)
+    (small.pool / "red/05.png").unlink()
+    with pytest.raises(BrokenArtifact, match="remove the workspace's catalog folder"):
+        build(small, small.workspace.dataset)
+    shutil.rmtree(small.workspace.catalog)
+    with api.open_engine("local") as engine:
+        api.ingest(small.workspace, small.config(), engine)
+        api.dedup(small.workspace, small.config(), engine)
+        api.retrieve(small.workspace, small.config(), ["warm"], engine)
+    build(small, small.workspace.dataset)
+    assert api.verify(small.workspace.dataset).problems == []
