@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from distill.side_by_side import mapped_cosine, student_folders
 from trainer.data.batch import CropBatch
 from trainer.engine.environment import environment
 from trainer.engine.loop import train
+from trainer.engine.metrics_log import read_metrics
 from trainer.engine.run_folder import open_run, publish_run_files
 from trainer.export.model_folder import load_model
 
@@ -64,7 +66,7 @@ def test_a_run_that_dies_and_goes_on_ends_with_the_same_weights(
         overrides=SMALL,
     )
     run = open_run(planned.out, planned.identity, resume=None)
-    job = build_job(planned, run)
+    job, _ = build_job(planned, run)
     publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
     opened = job.open_stream
 
@@ -110,6 +112,29 @@ def test_a_hugging_face_folder_teaches(pictures: Path, tmp_path: Path) -> None:
     assert load_model(tmp_path / "run").image_px == 32
 
 
+def test_a_teacher_without_heads_gets_new_ones_first(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    """Headless teacher, exact mode: the stage is done once, also when the run after it dies and goes on."""
+    more = ["objective.kind=prototypes", "teacher.head_steps=3"]
+    more += [
+        f"objective.heads.{part}={{prototypes: 10, hidden_dim: 8, bottleneck_dim: 4}}" for part in ("dino", "ibot")
+    ]
+    report = small_run(make_teacher(heads=""), pictures, tmp_path / "run", *more)
+    assert report["objective"] == "prototypes"
+    stage = tmp_path / "run" / "teacher_heads"
+    assert read_metrics(stage / "metrics.jsonl")[-1]["step"] == 3
+    assert load_model(tmp_path / "run").heads["ibot_head"].settings.prototypes == 10
+    again = tmp_path / "again"
+    shutil.copytree(stage, again / "teacher_heads")
+    heads = (again / "teacher_heads" / "heads.safetensors").stat().st_mtime_ns
+    for name in ("config.yaml", "plan.yaml", "environment.json"):
+        shutil.copy(tmp_path / "run" / name, again / name)
+    small_run(make_teacher(heads=""), pictures, again, *more, resume=True)
+    assert (again / "teacher_heads" / "heads.safetensors").stat().st_mtime_ns == heads
+    assert weights(again) == weights(tmp_path / "run")
+
+
 def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
     report = small_run(make_teacher(), pictures, tmp_path / "run", students=["vitn8", "vitn4"], steps=2)
     assert set(report["students"]) == {"vitn8", "vitn4"}
@@ -150,8 +175,10 @@ def test_settings_that_do_not_fit_are_told(
 def test_prototypes_need_a_teacher_with_heads(
     make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"comes without heads: take objective\.kind=features"):
-        small_run(make_teacher(heads=""), pictures, tmp_path / "run", "objective.kind=prototypes")
+    with pytest.raises(ConfigError, match=r"comes without heads: take teacher\.head_steps above 0"):
+        small_run(
+            make_teacher(heads=""), pictures, tmp_path / "run", "objective.kind=prototypes", "teacher.head_steps=0"
+        )
 
 
 def test_another_teacher_is_another_run(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:

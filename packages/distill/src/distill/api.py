@@ -48,10 +48,10 @@ def plan(
         "data": {"path": data} if data is not None else {},
         "run": {"steps": steps} if steps is not None else {},
     }
-    for section, fields in asked.items():
+    for part, fields in asked.items():
         if fields:
-            values[section] = {**(values.get(section) or {}), **fields}
-    section = values.setdefault("teacher", {})
+            values[part] = {**(values.get(part) or {}), **fields}
+    section = values["teacher"] = dict(values.get("teacher") or {})
     if not section.get("model"):
         section["model"] = str(newest_teacher(DEFAULT_RUNS))
         say(f"teacher: {section['model']}, the newest pretrained run")

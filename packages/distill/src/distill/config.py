@@ -22,6 +22,9 @@ class TeacherSection(StrictModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the teacher's backbone; auto is bf16 on GPUs that have it and fp32 elsewhere"
     )
+    head_steps: int = Field(
+        5000, ge=0, description="steps that learn new heads on a teacher without, before objective.kind prototypes"
+    )
     compile: bool = Field(False, description="run the teacher through torch.compile: pays off on long runs on a GPU")
 
 
@@ -65,6 +68,12 @@ class FeatureObjective(StrictModel):
     relations: dict[str, float] = Field(
         {}, description="weights of losses between relations, by their names in losses/relation_losses.py"
     )
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> FeatureObjective:
+        if not (self.cls_weight or self.patch_weight or any(self.relations.values())):
+            raise ValueError("all weights are 0: nothing would be learned")
+        return self
 
 
 Objective = Annotated[PrototypeObjective | FeatureObjective, Field(discriminator="kind")]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from distill.config import DistillConfig, PrototypeObjective
+from distill.head_stage import learn_heads, needs_heads
 from distill.plan import DistillPlan, make_plan
 from distill.recipe import build_method
 from distill.students.several import Several
@@ -66,23 +67,24 @@ def run_distillation(planned: PlannedDistillation, *, resume: bool | None) -> di
     report = run.finished_report()
     if report is not None:
         return {**report, "run": str(run.root), "already_finished": True}
-    job = build_job(planned, run)
+    job, teacher = build_job(planned, run)
     publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
-    outcome = train(job)
-    fields = _report(planned, outcome)
+    stopped = learn_heads(teacher, job, planned.config) if needs_heads(planned.config, teacher) else None
+    outcome = stopped or train(job)
+    fields = {**_report(planned, outcome), **({"step": 0} if stopped else {})}
     if outcome.stopped_by is None:
         publish_finished(run, planned.identity.sha256(), fields)
     return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
 
 
-def build_job(planned: PlannedDistillation, run: RunFolder) -> TrainJob:
-    """Everything the loop needs, from a plan. Weights depend on run.seed alone."""
+def build_job(planned: PlannedDistillation, run: RunFolder) -> tuple[TrainJob, Teacher]:
+    """Everything the loop needs, from a plan, and the teacher in it. Weights depend on run.seed alone."""
     config, plan = planned.config, planned.plan
     device = torch.device(plan.device)
     teacher = Teacher(planned.teacher, device, plan.teacher.precision, config.teacher.compile)
     torch.manual_seed(config.run.seed)
     method = build_method(config, teacher).to(device)
-    return TrainJob(
+    job = TrainJob(
         method=method,
         optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
         knobs=build_schedules(schedule_settings(config).settings).at,
@@ -100,6 +102,7 @@ def build_job(planned: PlannedDistillation, run: RunFolder) -> TrainJob:
         probe=build_probe(config.probe, config.crops, device, plan.precision),
         export=lambda modules, step, out: export_students(planned, modules, step, out),
     )
+    return job, teacher
 
 
 def export_students(planned: PlannedDistillation, modules: nn.ModuleDict, step: int, out: Path) -> None:

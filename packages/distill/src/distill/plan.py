@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from distill.config import DistillConfig
+from distill.config import DistillConfig, PrototypeObjective
 from distill.methods.matching_views import side_for
 from distill.recipe import student_backbones
 from distill.teachers.teacher import native_grid, teacher_fingerprint
@@ -22,13 +22,15 @@ from trainer.recipe import schedule_settings
 
 @dataclass(frozen=True)
 class TeacherPlan:
-    """The teacher: where it lies, sha256 of its weights, side of the global crops it sees (px), parameters."""
+    """The teacher: where it lies, sha256 of its weights, side of the global crops it sees (px), parameters,
+    and the steps that learn heads for it first."""
 
     folder: str
     fingerprint: str
     precision: str
     global_px: int
     parameters: int
+    head_steps: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel) 
             precision=choose_precision(config.teacher.precision, device),
             global_px=side,
             parameters=sum(p.numel() for p in teacher.backbone.parameters()),
+            head_steps=_head_steps(config, teacher),
         ),
         students=_students(config),
         patch_grid=config.crops.global_px // reference,
@@ -95,6 +98,12 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel) 
         schedules=schedules,
         notes=(*fitted.notes, *_notes(config, source, teacher)),
     )
+
+
+def _head_steps(config: DistillConfig, teacher: LoadedModel) -> int:
+    """Steps that learn new heads first: none when the teacher has heads or none are needed."""
+    wanted = isinstance(config.objective, PrototypeObjective) and not teacher.heads
+    return config.teacher.head_steps if wanted else 0
 
 
 def _students(config: DistillConfig) -> dict[str, dict[str, int]]:

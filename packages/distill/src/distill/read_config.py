@@ -24,6 +24,8 @@ from trainer.models.sizes import parse_arch
 
 LARGEST_GRID = 16
 """Patches along a side of a global crop, at most: 224 px at patch size 14, as in the published recipe."""
+NEW_HEAD = {"prototypes": 8192, "hidden_dim": 2048, "bottleneck_dim": 256}
+"""Shape of heads that are learned on a teacher without: no published one, few enough prototypes for a short stage."""
 BASE = "paper"
 
 
@@ -78,8 +80,8 @@ def _implied(teacher: LoadedModel, arch: str, kind: str | None) -> dict[str, Any
     has_heads = "dino_head" in teacher.heads
     prototypes = has_heads if kind is None else kind == "prototypes"
     objective: dict[str, Any] = {"kind": "prototypes" if prototypes else "features"}
-    if prototypes and has_heads:
-        objective["heads"] = _heads_like(teacher)
+    if prototypes:
+        objective["heads"] = _heads_like(teacher) if has_heads else {"dino": NEW_HEAD, "ibot": NEW_HEAD}
     return {
         "crops": {
             "global_px": grid * patch,

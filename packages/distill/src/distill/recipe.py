@@ -9,6 +9,7 @@ from distill.methods.matching_views import side_for
 from distill.methods.prototype_distillation import PrototypeDistillation, PrototypeSettings
 from distill.teachers.teacher import Teacher
 from trainer.methods.method import Method
+from trainer.models.heads import PrototypeHead
 from trainer.models.sizes import parse_arch, vit_settings
 from trainer.models.vision_transformer import VitSettings
 from trainer.recipe import head_settings
@@ -34,7 +35,10 @@ def student_backbones(config: DistillConfig) -> dict[str, VitSettings]:
 
 
 def build_method(config: DistillConfig, teacher: Teacher) -> Method:
-    """The method that the objective asks for. Errors: ConfigError when the teacher does not fit it."""
+    """The method that the objective asks for. Errors: ConfigError when the teacher does not fit it.
+
+    A teacher without heads must get them (head_stage.py) before the method is asked for losses.
+    """
     backbones, optim, asked = student_backbones(config), config.optim, config.objective
     if isinstance(asked, FeatureObjective):
         features = FeatureSettings(
@@ -48,7 +52,13 @@ def build_method(config: DistillConfig, teacher: Teacher) -> Method:
             patch_embed_multiplier=optim.patch_embed_lr_multiplier,
         )
         return FeatureDistillation(features, teacher)
-    _check_heads(asked, teacher)
+    if teacher.dino_head is not None:
+        _check_heads(asked, teacher.dino_head, teacher.ibot_head or teacher.dino_head)
+    elif not config.teacher.head_steps:
+        raise ConfigError(
+            f"objective.kind is prototypes, but the teacher {teacher.model.folder} comes without heads: take "
+            "teacher.head_steps above 0 to learn new ones first, or objective.kind=features"
+        )
     prototypes = PrototypeSettings(
         backbones=backbones,
         dino_head=head_settings(asked.heads.dino),
@@ -65,14 +75,8 @@ def build_method(config: DistillConfig, teacher: Teacher) -> Method:
     return PrototypeDistillation(prototypes, teacher)
 
 
-def _check_heads(asked: PrototypeObjective, teacher: Teacher) -> None:
-    """Exact mode needs a teacher with heads, and students with as many prototypes."""
-    dino, ibot = teacher.dino_head, teacher.ibot_head
-    if dino is None or ibot is None:
-        raise ConfigError(
-            f"objective.kind is prototypes, but the teacher {teacher.model.folder} comes without heads: take "
-            "objective.kind=features"
-        )
+def _check_heads(asked: PrototypeObjective, dino: PrototypeHead, ibot: PrototypeHead) -> None:
+    """The students must have as many prototypes as the teacher."""
     if asked.heads.shared and ibot is not dino:
         raise ConfigError("objective.heads.shared is true, but the teacher has a head of its own for patches")
     wanted = {"dino": dino.settings.prototypes, "ibot": ibot.settings.prototypes}

@@ -62,9 +62,14 @@ class Teacher:
         """The head of the patches: its own, or the shared one."""
         return cast(PrototypeHead, self.heads["ibot_head"]) if "ibot_head" in self.heads else self.dino_head
 
+    def take_heads(self, heads: nn.ModuleDict) -> None:
+        """Use these heads from now on."""
+        device = next(self.backbone.parameters()).device
+        self.heads = heads.requires_grad_(False).eval().to(device)
+
     def tokens(self, images: Tensor) -> TeacherTokens:
         """Class and patch tokens in float32. They may take part in autograd as constants."""
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(images.device.type, enabled=False):
             features = self._run(images.to(self.dtype))
             cls, patches = features.cls.float(), features.patches.float()
         # Copies outside inference mode: autograd refuses to keep inference tensors for the backward pass.
