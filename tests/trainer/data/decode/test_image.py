@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from trainer.data.decode import image as decoding
-from trainer.data.decode.image import BadImage, decode_image, exif_orientation, upright
+from trainer.data.decode.image import BadImage, Canvas, decode_image, exif_orientation, upright
 
 ImageBytes = Callable[..., bytes]
 
@@ -131,3 +132,14 @@ def test_too_many_pixels_are_refused_before_decoding(image_bytes: ImageBytes, mo
     for kind in ("JPEG", "PNG"):
         with pytest.raises(BadImage, match="too_large: 64x48"):
             decode_image(image_bytes(9, kind))
+
+
+def test_a_canvas_is_used_again_and_grows(image_bytes: ImageBytes) -> None:
+    canvas = Canvas()
+    sizes = [(48, 64), (20, 30), (201, 99), (48, 64)]
+    for seed, (height, width) in enumerate(sizes):
+        data = image_bytes(seed, height=height, width=width)
+        for enough in (math.inf, 500.0):
+            found = decode_image(data, enough_pixels=enough, canvas=canvas)
+            assert (found == decode_image(data, enough_pixels=enough)).all()
+    assert np.shares_memory(decode_image(image_bytes(9), canvas=canvas), canvas.room(0))

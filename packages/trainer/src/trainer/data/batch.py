@@ -18,7 +18,8 @@ class CropBatch:
 
     Shapes: global_crops float32 [2*B, C, G, G]; local_crops float32 [L*B, C, l, l], L may be 0; masks bool [2*B, N],
     True where a patch is replaced by the mask token (may be all False); keys names B images. `position` counts the
-    batches delivered before this one since step 0.
+    batches delivered before this one since step 0. `crop_numbers` name the draws that cut each image's crops: the same
+    key and number (and seed) are the same crops.
     """
 
     global_crops: Tensor
@@ -26,6 +27,7 @@ class CropBatch:
     masks: Tensor
     keys: tuple[str, ...]
     position: int
+    crop_numbers: tuple[int, ...] = ()
 
     def to(self, device: torch.device | str) -> CropBatch:
         """The same batch on another device; copies from pinned memory overlap with computation."""

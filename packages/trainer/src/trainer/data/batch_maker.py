@@ -5,6 +5,7 @@ Runs in the worker processes. Pixels stay 8-bit here: a quarter of the bytes to 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ from contracts.errors import MissingInput, UserError
 from trainer.data.augment.crops import enough_pixels, make_crops
 from trainer.data.augment.parameters import CropDraws
 from trainer.data.augment.settings import AugmentationSettings
-from trainer.data.decode.image import BadImage, decode_image
+from trainer.data.decode.image import BadImage, Canvas, decode_image
 from trainer.data.masking.batch_masks import batch_masks
 from trainer.data.masking.settings import MaskingSettings
 from trainer.data.order import EpochOrder
@@ -32,7 +33,8 @@ class LoaderSettings:
 
     batch_size: images per batch and rank. patch_px: side of a patch, sets the mask grid. start_position: batches that
     were delivered before; the stream goes on from there. workers: processes that make batches, 0 for none but this.
-    batches_ahead: batches that each worker keeps ready. device: where batches are delivered, normalised there.
+    batches_ahead: batches that each worker keeps ready. crop_sets: 0 cuts new crops in every epoch; else each image has
+    so many sets of crops, which take turns. device: where batches are delivered, normalised there.
     """
 
     batch_size: int
@@ -45,6 +47,7 @@ class LoaderSettings:
     rank: int = 0
     world_size: int = 1
     batches_ahead: int = 2
+    crop_sets: int = 0
     device: str = "cpu"
 
 
@@ -58,6 +61,7 @@ class RawBatch:
     keys: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     position: int
+    crop_numbers: tuple[int, ...]
 
 
 class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
@@ -73,6 +77,7 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         self._settings = settings
         self._order = EpochOrder(source.blocks(), source.blocks_at_once(), settings.seed)
         self._draws = CropDraws(settings.augmentation, settings.seed)
+        self._canvas = Canvas()
         self._enough_pixels = enough_pixels(settings.augmentation)
 
     def __getitem__(self, position: int) -> RawBatch | UserError:
@@ -90,10 +95,12 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         global_crops = np.empty((2, size, augment.channels, augment.global_px, augment.global_px), dtype=np.uint8)
         local_crops = np.empty((count, size, augment.channels, augment.local_px, augment.local_px), dtype=np.uint8)
         keys: list[str] = []
+        numbers: list[int] = []
         skipped: list[tuple[str, str]] = []
         for row, image in enumerate(self._order.image_at(np.arange(first, first + size))):
             key, pixels = self._good_image(first + row, int(image), skipped)
-            crops = self._draws.of(pixels.shape[0], pixels.shape[1], first + row)
+            numbers.append(self._crop_number(first + row, key))
+            crops = self._draws.of(pixels.shape[0], pixels.shape[1], numbers[-1])
             make_crops(pixels, crops, augment, (global_crops[:, row], local_crops[:, row]))
             keys.append(key)
         return RawBatch(
@@ -103,7 +110,16 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
             tuple(keys),
             tuple(skipped),
             position,
+            tuple(numbers),
         )
+
+    def _crop_number(self, sample: int, key: str) -> int:
+        """Names the draws of an image's crops: its place in the stream, or its key and the epoch's crop set."""
+        sets = self._settings.crop_sets
+        if not sets:
+            return sample
+        name = int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=6).digest())
+        return name * sets + sample // self._order.images % sets
 
     def _good_image(self, sample: int, image: int, skipped: list[tuple[str, str]]) -> tuple[str, Pixels]:
         """The image of a place in the stream, or the next one that can be decoded. Errors: MissingInput."""
@@ -113,7 +129,7 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
                 image = int(self._order.image_at(np.asarray([sample + further]))[0])
             try:
                 raw = self._source.read(image)
-                return raw.key, decode_image(raw.data, channels, self._enough_pixels)
+                return raw.key, decode_image(raw.data, channels, self._enough_pixels, self._canvas)
             except (BadImage, OSError) as error:
                 skipped.append((self._source.name(image), str(error)))
             if further + 1 >= self._order.images:

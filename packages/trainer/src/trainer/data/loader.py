@@ -75,6 +75,7 @@ class BatchLoader:
             raw.masks.to(device, non_blocking=True),
             raw.keys,
             raw.position,
+            raw.crop_numbers,
         )
 
 
