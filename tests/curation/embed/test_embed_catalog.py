@@ -107,7 +107,7 @@ def test_a_part_left_by_a_run_over_other_images_is_not_taken(pool: Path) -> None
 
 def test_a_store_of_another_version_is_made_anew(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(pool / "catalog", pool / "store")
-    monkeypatch.setattr("curation.embed.descriptor.CopyDescriptor.version", "of another day")
+    monkeypatch.setattr("curation.embed.copy_descriptor.CopyDescriptor.version", "of another day")
     assert run(pool / "catalog", pool / "store").embedded_now == 150
     assert EmbeddingStore.open(pool / "store").settings["version"] == "of another day"
 

@@ -13,7 +13,7 @@ from curation.embed.embedder import Embedder
 
 
 def _descriptor(_spec: str, _settings: EmbedConfig) -> Embedder:
-    from curation.embed.descriptor import CopyDescriptor
+    from curation.embed.copy_descriptor import CopyDescriptor
 
     return CopyDescriptor()
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curation.embed.descriptor import CopyDescriptor
-from curation.index.mirror_cosine import cosine_block
+from curation.embed.copy_descriptor import CopyDescriptor
+from curation.index.mirror_cosine import cosine_block, mirrored
 
 
 def picture(seed: int, width: int = 320, height: int = 240) -> np.ndarray:
@@ -94,3 +94,39 @@ def test_vectors_do_not_depend_on_the_batch() -> None:
     images = [picture(seed) for seed in range(5)]
     together = descriptor.embed_images(images)
     assert np.array_equal(together, np.concatenate([descriptor.embed_images([image]) for image in images]))
+
+
+def page(seed: int) -> np.ndarray:
+    """A page of text; every seed has the same layout and other letters."""
+    rng = np.random.default_rng(seed)
+    image = np.full((640, 480, 3), 255, np.uint8)
+    for y in range(40, 620, 16):
+        letters = "".join(chr(97 + int(i)) if i < 26 else " " for i in rng.integers(0, 30, 55))
+        cv2.putText(image, letters, (30, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (20, 20, 20), 1, cv2.LINE_AA)
+    return image
+
+
+def test_pages_of_one_layout_are_not_copies_and_their_copies_are() -> None:
+    descriptor = CopyDescriptor()
+    pages = [page(seed) for seed in range(12)]
+    vectors = descriptor.embed_images(pages)
+    cosines = cosine_block(vectors, vectors, descriptor.odd_dims)
+    assert cosines[np.triu_indices(12, 1)].max() < descriptor.default_threshold
+    again = descriptor.embed_images([jpeg(one, 40) for one in pages])
+    assert np.diag(cosine_block(vectors, again, descriptor.odd_dims)).min() > descriptor.default_threshold
+
+
+def test_mirroring_a_picture_negates_the_odd_coordinates_and_keeps_the_others() -> None:
+    descriptor = CopyDescriptor()
+    image = cv2.resize(picture(5), (128, 96), interpolation=cv2.INTER_AREA)
+    one, other = descriptor.embed_images([image, np.ascontiguousarray(image[:, ::-1])])
+    assert np.abs(mirrored(one[None], descriptor.odd_dims)[0] - other).max() < 0.02
+    assert np.linalg.norm(one[-descriptor.odd_dims :]) > 0.1
+
+
+def test_a_crop_is_nearer_to_its_picture_than_any_other_picture() -> None:
+    descriptor = CopyDescriptor()
+    images = [picture(seed) for seed in range(30)]
+    crops = [image[20:220, 30:300] for image in images]
+    cosines = cosine_block(descriptor.embed_images(crops), descriptor.embed_images(images), descriptor.odd_dims)
+    assert (cosines.argmax(axis=1) == np.arange(30)).all()
