@@ -80,7 +80,7 @@ def test_what_the_user_can_mend_is_one_sentence_and_exit_code_2(
     teacher = str(make_teacher())
     assert run(app, [teacher if word == "TEACHER" else word for word in arguments]) == 2
     said = capsys.readouterr()
-    lines = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    lines = [line for line in said.err.splitlines() if line.startswith("distill: ")]
     assert len(lines) == 1
     assert sentence in lines[0]
     assert "Traceback" not in said.err

@@ -90,7 +90,7 @@ def test_what_the_user_can_mend_is_one_sentence_and_exit_code_2(
     printed = capsys.readouterr()
     errors = [line for line in printed.err.splitlines() if not line.startswith("note:")]
     assert len(errors) == 1
-    assert errors[0].startswith("error: ")
+    assert errors[0].startswith("trainer: ")
     assert sentence in errors[0]
     assert printed.out == ""
     assert list(here.iterdir()) == []

@@ -192,13 +192,13 @@ def run(application: typer.Typer, arguments: list[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"{application.info.name}: {error}\n")
         return 2
     except OSError as error:
         if error.errno != errno.ENOSPC:
             traceback.print_exc()
             return 1
-        sys.stderr.write("error: the disk is full: free some space and run the same command again\n")
+        sys.stderr.write(f"{application.info.name}: the disk is full: free some space and run the same command again\n")
         return 2
     except Exception:
         traceback.print_exc()
