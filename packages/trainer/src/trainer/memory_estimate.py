@@ -34,7 +34,9 @@ def estimate_memory(config: PretrainConfig, parameters: Mapping[str, int], image
     """GiB of the crops of a whole step and of what the forward pass of `images` images keeps, without workspace."""
     settings = method_settings(config).backbone
     kept = 1 - settings.drop_path_rate
-    activations = images * _student_tokens(config, settings) * settings.depth * _bytes_per_token(settings, precision)
+    whole_blocks = (settings.depth - 1) * _bytes_per_token(settings, precision)
+    tokens = images * sum(tokens_per_image(config, settings))
+    activations = tokens * (whole_blocks + _bytes_per_token_of_last_block(settings, precision))
     crops = config.run.batch_size * config.crops.channels * _pixels(config) * 4
     copies = 2 * sum(parameters.values()) if precision == "bf16" else 0
     return (activations * kept + crops + copies) / GIB
@@ -65,11 +67,6 @@ def device_memory_gib(device: torch.device) -> float:
     return float(psutil.virtual_memory().total) / GIB
 
 
-def _student_tokens(config: PretrainConfig, settings: VitSettings) -> int:
-    global_tokens, local_tokens = tokens_per_image(config, settings)
-    return global_tokens + local_tokens
-
-
 def tokens_per_image(config: PretrainConfig, settings: VitSettings) -> tuple[int, int]:
     """Tokens of all global and of all local crops of an image, with class and register tokens."""
     extra = 1 + settings.registers
@@ -92,6 +89,12 @@ def _bytes_per_token(settings: VitSettings, precision: str) -> float:
     if precision == "bf16":
         return 2 * ((4 + branches - 2) * D + hidden) + 4 * 2 * D
     return 4 * ((4 + branches) * D + hidden)
+
+
+def _bytes_per_token_of_last_block(settings: VitSettings, precision: str) -> float:
+    """The last block keeps its attention's inputs and outputs; the rest is computed for few tokens (7 of D in all)."""
+    D = settings.embed_dim
+    return 2 * 6 * D + 4 * D if precision == "bf16" else 4 * 7 * D
 
 
 def _pixels(config: PretrainConfig) -> int:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from trainer.data.batch import CropBatch
+from trainer.losses.across_ranks import sum_over_ranks, world_size
 from trainer.methods.method import LossTerms, Method, StepKnobs
 from trainer.optim.adamw import apply_knobs
+from trainer.optim.average_gradients import average_gradients
 from trainer.optim.clipping import clip_gradients, gradient_norms
 
 
@@ -68,6 +70,7 @@ def finish_step(
     Loss terms and gradient norms are looked at before anything is changed: when one is not finite, the step is skipped
     with the weights, the optimiser's moments, the moving average and the centers as they were.
     """
+    average_gradients(method.student.parameters())
     report = _report(losses, gradient_norms(method.student))
     if report.skipped:
         optimizer.zero_grad(set_to_none=True)
@@ -82,16 +85,19 @@ def finish_step(
 
 
 def _report(losses: Sequence[LossTerms], norms: dict[str, Tensor]) -> StepReport:
-    """Fetch all numbers from the device at once and look for one that is not finite."""
-    tables = (
+    """Fetch all numbers from the device at once and look for one that is not finite.
+
+    All but the diagnostics are means over ranks, so that every rank comes to the same decision.
+    """
+    agreed = (
         {"total": torch.stack([part.total for part in losses]).sum()},
         _sums([part.terms for part in losses]),
         _sums([part.logged for part in losses]),
-        _sums([part.diagnostics for part in losses]),
         norms,
     )
-    numbers = iter(_fetch(value for table in tables for value in table.values()))
-    total, terms, logged, diagnostics, clip_norms = ({name: next(numbers) for name in table} for table in tables)
+    own = _sums([part.diagnostics for part in losses])
+    numbers = iter(_fetch(agreed, own))
+    total, terms, logged, clip_norms, diagnostics = ({name: next(numbers) for name in t} for t in (*agreed, own))
     reason = _first_not_finite("loss term", terms) or _first_not_finite("loss", total)
     reason = reason or _first_not_finite("gradient of", clip_norms)
     return StepReport(total["total"], terms, logged, diagnostics, clip_norms, bool(reason), reason)
@@ -103,9 +109,12 @@ def _sums(tables: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([table[name] for table in tables if name in table]).sum() for name in names}
 
 
-def _fetch(values: Iterable[Tensor]) -> list[float]:
-    """Scalars from the device, in one transfer."""
-    numbers: list[float] = torch.stack([value.detach().float().reshape(()) for value in values]).tolist()
+def _fetch(agreed: Sequence[dict[str, Tensor]], own: dict[str, Tensor]) -> list[float]:
+    """Scalars from the device, in one transfer; those of `agreed` as means over ranks."""
+    values = [value.detach().float().reshape(()) for table in agreed for value in table.values()]
+    means = sum_over_ranks(torch.stack(values)) / world_size()
+    rest = [value.detach().float().reshape(1) for value in own.values()]
+    numbers: list[float] = torch.cat([means, *rest]).tolist()
     return numbers
 
 
