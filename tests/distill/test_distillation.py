@@ -135,6 +135,21 @@ def test_a_teacher_without_heads_gets_new_ones_first(
     assert weights(again) == weights(tmp_path / "run")
 
 
+def test_a_cache_changes_no_weight_whether_it_is_empty_or_full(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    """24 pictures in batches of 4: with one crop set, the second epoch is answered from the cache."""
+    more = ["teacher.cache.gib=1", "teacher.cache.crop_sets=1", f"teacher.cache.folder={tmp_path / 'cache'}"]
+    teacher = make_teacher()
+    small_run(teacher, pictures, tmp_path / "empty", *more, steps=8)
+    rows = [len(read_json(part)) for part in sorted((tmp_path / "cache").glob("part-*.json"))]
+    assert sum(rows) == 24
+    small_run(teacher, pictures, tmp_path / "full", *more, steps=8)
+    assert weights(tmp_path / "empty") == weights(tmp_path / "full")
+    small_run(teacher, pictures, tmp_path / "none", steps=8)
+    assert weights(tmp_path / "none") != weights(tmp_path / "full")
+
+
 def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
     report = small_run(make_teacher(), pictures, tmp_path / "run", students=["vitn8", "vitn4"], steps=2)
     assert set(report["students"]) == {"vitn8", "vitn4"}

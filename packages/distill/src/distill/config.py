@@ -15,6 +15,18 @@ from trainer.data.masking.settings import MaskingSettings
 from trainer.models.sizes import parse_arch
 
 
+class TeacherCacheSection(StrictModel):
+    """What the teacher said is kept on disk and not computed again: for small sets, several runs, several epochs."""
+
+    gib: float = Field(0.0, ge=0, description="largest size of the cache, GiB; 0 keeps nothing")
+    crop_sets: int = Field(
+        8,
+        ge=1,
+        description="with a cache, sets of crops per image that take turns: an epoch's crops come back after so many",
+    )
+    folder: str | None = Field(None, description="where the cache lies; none takes teacher_cache in the run folder")
+
+
 class TeacherSection(StrictModel):
     """The frozen teacher."""
 
@@ -25,6 +37,7 @@ class TeacherSection(StrictModel):
     head_steps: int = Field(
         5000, ge=0, description="steps that learn new heads on a teacher without, before objective.kind prototypes"
     )
+    cache: TeacherCacheSection = TeacherCacheSection()
     compile: bool = Field(False, description="run the teacher through torch.compile: pays off on long runs on a GPU")
 
 

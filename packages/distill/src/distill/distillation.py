@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from contracts.config import plain_values
 from distill.config import DistillConfig, PrototypeObjective
 from distill.head_stage import learn_heads, needs_heads
 from distill.plan import DistillPlan, make_plan
@@ -17,6 +18,7 @@ from distill.recipe import build_method
 from distill.students.several import Several
 from distill.teachers.newest_run import DISTILLED
 from distill.teachers.teacher import Teacher
+from distill.teachers.token_cache import TokenCache
 from trainer.data.loader import LoaderSettings
 from trainer.data.masking.settings import MaskingSettings
 from trainer.data.open_source import open_source
@@ -31,6 +33,8 @@ from trainer.optim.adamw import build_adamw
 from trainer.optim.schedules import build_schedules
 from trainer.pretrain import DEFAULT_RUNS, FREE_SETTINGS
 from trainer.recipe import schedule_settings
+
+FREE = (*FREE_SETTINGS, "teacher.cache.folder")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def plan_distillation(config: DistillConfig, teacher: LoadedModel, out: Path | N
     """
     source = open_source(config.data.path)
     plan = make_plan(config, source, teacher)
-    identity = RunIdentity(config, {key: plan.data[key] for key in ("images", "fingerprint", "teacher")}, FREE_SETTINGS)
+    identity = RunIdentity(config, {key: plan.data[key] for key in ("images", "fingerprint", "teacher")}, FREE)
     name = f"distill-{'-'.join(config.students.archs)}-{identity.sha256()[:8]}"
     return PlannedDistillation(config, source, teacher, plan, identity, out or DEFAULT_RUNS / name)
 
@@ -71,6 +75,8 @@ def run_distillation(planned: PlannedDistillation, *, resume: bool | None) -> di
     publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
     stopped = learn_heads(teacher, job, planned.config) if needs_heads(planned.config, teacher) else None
     outcome = stopped or train(job)
+    if teacher.cache is not None:
+        teacher.cache.publish()
     fields = {**_report(planned, outcome), **({"step": 0} if stopped else {})}
     if outcome.stopped_by is None:
         publish_finished(run, planned.identity.sha256(), fields)
@@ -82,6 +88,7 @@ def build_job(planned: PlannedDistillation, run: RunFolder) -> tuple[TrainJob, T
     config, plan = planned.config, planned.plan
     device = torch.device(plan.device)
     teacher = Teacher(planned.teacher, device, plan.teacher.precision, config.teacher.compile)
+    teacher.cache = _open_cache(planned, run)
     torch.manual_seed(config.run.seed)
     method = build_method(config, teacher).to(device)
     job = TrainJob(
@@ -140,7 +147,25 @@ def _loader_settings(planned: PlannedDistillation) -> LoaderSettings:
         masking=asked.masking if isinstance(asked, PrototypeObjective) and subset else MaskingSettings(probability=0),
         seed=config.run.seed,
         workers=plan.workers,
+        crop_sets=config.teacher.cache.crop_sets if config.teacher.cache.gib else 0,
     )
+
+
+def _open_cache(planned: PlannedDistillation, run: RunFolder) -> TokenCache | None:
+    """The teacher's cache, where one is asked for. Its rows depend on what `content` names and on nothing else."""
+    config, plan = planned.config, planned.plan
+    asked = config.teacher.cache
+    if not asked.gib:
+        return None
+    content = {
+        "teacher": plan.teacher.fingerprint,
+        "precision": plan.teacher.precision,
+        "global_px": plan.teacher.global_px,
+        "images": plan.data["fingerprint"] or str(Path(config.data.path).resolve()),
+        "crops": plain_values(config.crops),
+        "seed": config.run.seed,
+    }
+    return TokenCache(Path(asked.folder) if asked.folder else run.root / "teacher_cache", content, asked.gib)
 
 
 def _report(planned: PlannedDistillation, outcome: TrainOutcome) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from distill.config import DistillConfig, PrototypeObjective
-from distill.methods.matching_views import side_for
+from distill.matching_views import side_for
 from distill.recipe import student_backbones
 from distill.teachers.teacher import native_grid, teacher_fingerprint
 from trainer.data.sources.source import ImageSource

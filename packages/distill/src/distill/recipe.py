@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contracts.errors import ConfigError
 from distill.config import DistillConfig, FeatureObjective, PrototypeObjective
+from distill.matching_views import side_for
 from distill.methods.feature_distillation import FeatureDistillation, FeatureSettings
-from distill.methods.matching_views import side_for
 from distill.methods.prototype_distillation import PrototypeDistillation, PrototypeSettings
 from distill.teachers.teacher import Teacher
 from trainer.methods.method import Method

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from distill.losses.feature_losses import feature_loss
 from distill.losses.relation_losses import relation_loss
+from distill.matching_views import at_side, side_for
 from distill.methods.loss_terms import joined, labelled
-from distill.methods.matching_views import at_side, side_for
 from distill.students.several import Several
 from distill.teachers.teacher import Teacher, TeacherTokens
 from trainer.data.batch import CropBatch
@@ -66,8 +66,7 @@ class FeatureDistillation(Method):
     def micro_losses(self, batches: Sequence[CropBatch], knobs: StepKnobs) -> Iterator[LossTerms]:
         """Losses per micro-batch and student; only one student's graph lives at a time."""
         for batch in batches:
-            side = side_for(batch.global_crops.shape[-1], self._reference_patch, self.teacher.patch_size)
-            said = self.teacher.tokens(at_side(batch.global_crops, side))
+            said = self.teacher.look(batch, self._reference_patch)
             for name in self.several.names:
                 yield scaled(self._student_losses(name, batch, said, knobs), 1 / len(batches))
 

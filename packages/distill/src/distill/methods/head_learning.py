@@ -19,8 +19,8 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from distill.matching_views import at_side, side_for
 from distill.methods.loss_terms import joined
-from distill.methods.matching_views import at_side, side_for
 from distill.teachers.teacher import Teacher, TeacherTokens
 from trainer.data.batch import CropBatch
 from trainer.losses.dino_loss import DinoBatch
@@ -94,12 +94,11 @@ class HeadLearning(Method):
 
     def _views(self, batch: CropBatch) -> tuple[TeacherTokens, Tensor]:
         """The teacher's tokens, and its patches of the mirrored crops put back in place."""
-        patch = self.teacher.patch_size
-        side = side_for(batch.global_crops.shape[-1], self.settings.reference_patch, patch)
-        crops = at_side(batch.global_crops, side)
-        mirrored = self.teacher.tokens(crops.flip(-1)).patches
+        reference, patch = self.settings.reference_patch, self.teacher.patch_size
+        side = side_for(batch.global_crops.shape[-1], reference, patch)
+        mirrored = self.teacher.tokens(at_side(batch.global_crops, side).flip(-1)).patches
         h = side // patch
-        return self.teacher.tokens(crops), mirrored.view(len(mirrored), h, h, -1).flip(2).flatten(1, 2)
+        return self.teacher.look(batch, reference), mirrored.view(len(mirrored), h, h, -1).flip(2).flatten(1, 2)
 
     def _targets(self, views: Sequence[TeacherTokens], temp: float) -> list[StepTargets]:
         """Targets of the averaged heads."""

@@ -19,8 +19,8 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from distill.matching_views import at_side, side_for
 from distill.methods.loss_terms import joined, labelled
-from distill.methods.matching_views import at_side, side_for
 from distill.students.several import Several
 from distill.teachers.teacher import Teacher
 from trainer.data.batch import CropBatch
@@ -125,8 +125,7 @@ class PrototypeDistillation(Method):
         teacher = self.teacher
         cls, patches, choices = [], [], []
         for batch in batches:
-            side = side_for(batch.global_crops.shape[-1], self._reference_patch, teacher.patch_size)
-            tokens = teacher.tokens(at_side(batch.global_crops, side))
+            tokens = teacher.look(batch, self._reference_patch)
             choice = self._choice(batch, tokens.patches.shape[1])
             rows, chosen = teacher.bottlenecks(tokens, choice.indices)
             cls.append(rows)

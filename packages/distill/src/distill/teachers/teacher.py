@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from contracts.config import config_sha256
 from contracts.model_folder import BACKBONE_FILE, HEADS_FILE
 from contracts.publish import sha256_file
+from distill.matching_views import at_side, side_for
+from distill.teachers.token_cache import TokenCache, as_rows, from_rows
+from trainer.data.batch import CropBatch
 from trainer.export.model_folder import Backbone, LoadedModel, load_model
 from trainer.models.heads import PrototypeHead
 
@@ -32,8 +35,11 @@ class TeacherTokens:
 class Teacher:
     """Backbone and, where it has them, heads. Not a module: its weights belong to no checkpoint of the student's run.
 
-    Heads stay in float32; the backbone computes in `precision`.
+    Heads stay in float32; the backbone computes in `precision`. With a `cache`, crops that were seen before are not
+    computed again, and all tokens are rounded to half precision, so that a hit and a miss are the same numbers.
     """
+
+    cache: TokenCache | None = None
 
     def __init__(self, model: LoadedModel, device: torch.device, precision: str, compiled: bool = False) -> None:
         self.model = model
@@ -61,6 +67,24 @@ class Teacher:
     def ibot_head(self) -> PrototypeHead | None:
         """The head of the patches: its own, or the shared one."""
         return cast(PrototypeHead, self.heads["ibot_head"]) if "ibot_head" in self.heads else self.dino_head
+
+    def look(self, batch: CropBatch, reference_patch: int) -> TeacherTokens:
+        """Tokens of the global crops, each at the side that gives as many patches as `reference_patch` does."""
+        crops = at_side(batch.global_crops, side_for(batch.global_crops.shape[-1], reference_patch, self.patch_size))
+        return self.tokens(crops) if self.cache is None else self._remembered(self.cache, batch, crops)
+
+    def _remembered(self, cache: TokenCache, batch: CropBatch, crops: Tensor) -> TeacherTokens:
+        """Tokens from the cache, where it has them; what is new is computed in one pass and kept."""
+        names = [f"{key}:{number}" for key, number in zip(batch.keys, batch.crop_numbers, strict=True)]
+        rows = cache.find(names)
+        missing = [index for index, row in enumerate(rows) if row is None]
+        if missing:
+            both = [view * len(names) + index for view in range(2) for index in missing]
+            said = self.tokens(crops[both])
+            for index, row in zip(missing, as_rows(said.cls, said.patches), strict=True):
+                rows[index] = row
+                cache.keep(names[index], row)
+        return TeacherTokens(*from_rows([row for row in rows if row is not None], crops.device))
 
     def take_heads(self, heads: nn.ModuleDict) -> None:
         """Use these heads from now on."""
