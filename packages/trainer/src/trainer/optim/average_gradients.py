@@ -30,7 +30,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     wanted = [p for p, anywhere in zip(trained, max_over_ranks(has_gradient).tolist(), strict=True) if anywhere]
     for bucket in _buckets([_gradient(parameter) for parameter in wanted]):
         flat = sum_over_ranks(torch.cat([gradient.flatten() for gradient in bucket])).div_(ranks)
-        for gradient, mean in zip(bucket, flat.split([gradient.numel() for gradient in bucket]), strict=True):
+        for gradient, mean in zip(bucket, torch.split(flat, [gradient.numel() for gradient in bucket]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
 
