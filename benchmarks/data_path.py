@@ -20,6 +20,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,13 +30,13 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import nn
 
 from trainer.data.augment.compiled import kernels
-from trainer.data.augment.crops import enough_pixels, make_crops
-from trainer.data.augment.normalize import normalize
-from trainer.data.augment.parameters import CropDraws
 from trainer.data.augment.settings import BLUR_PROBABILITY, AugmentationSettings
-from trainer.data.decode.image import BadImage, decode_image
+from trainer.data.decode.image import BadImage, Canvas, decode_image
+from trainer.data.loader import LoaderSettings, build_loader
 from trainer.data.open_source import open_source
+from trainer.data.sources.source import ImageSource, RawSample
 
+BATCH = 20
 SETTINGS = AugmentationSettings()
 MEAN = torch.tensor(SETTINGS.mean)[:, None, None]
 STD = torch.tensor(SETTINGS.std)[:, None, None]
@@ -109,34 +110,65 @@ def official_crop(image: Image.Image, number: int) -> torch.Tensor:
     return tensor.clone().sub_(MEAN).div_(STD)
 
 
-def official_side(data: bytes, _sample: int) -> list[torch.Tensor]:
-    image = Image.open(io.BytesIO(data)).convert("RGB")
-    return [official_crop(image, number) for number in range(2 + SETTINGS.local_crops)]
+class ImagesInMemory(ImageSource):
+    """The benchmark's images as a source, so that the disk plays no part."""
+
+    def __init__(self, images: Sequence[bytes]) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, index: int) -> RawSample:
+        return RawSample(str(index), self._images[index], None)
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+    @property
+    def class_names(self) -> None:
+        return None
+
+    def describe(self) -> str:
+        return f"{len(self)} images in memory"
 
 
-def our_side(data: bytes, sample: int) -> list[torch.Tensor]:
-    image = decode_image(data, 3, ENOUGH_PIXELS)
-    crops = DRAWS.of(image.shape[0], image.shape[1], sample)
-    global_crops = np.empty((2, 3, SETTINGS.global_px, SETTINGS.global_px), np.uint8)
-    local_crops = np.empty((SETTINGS.local_crops, 3, SETTINGS.local_px, SETTINGS.local_px), np.uint8)
-    make_crops(image, crops, SETTINGS, (global_crops, local_crops))
-    return [normalize(torch.from_numpy(c), SETTINGS.mean, SETTINGS.std) for c in (global_crops, local_crops)]
+def official_side(images: Sequence[bytes]) -> None:
+    for data in images:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        for number in range(2 + SETTINGS.local_crops):
+            official_crop(image, number)
 
 
-DRAWS = CropDraws(SETTINGS, seed=0)
-ENOUGH_PIXELS = enough_pixels(SETTINGS)
-STAGES: dict[str, Callable[[bytes, int], object]] = {
-    "Pillow decoding": lambda data, _: Image.open(io.BytesIO(data)).convert("RGB"),
-    "our decoding": lambda data, _: decode_image(data, 3, ENOUGH_PIXELS),
+def our_side(images: Sequence[bytes]) -> None:
+    """One epoch of the trainer's own loader: crops, normalised, and the masks too."""
+    loader = build_loader(ImagesInMemory(images), LoaderSettings(batch_size=BATCH, patch_px=14, augmentation=SETTINGS))
+    for _ in islice(loader, len(images) // BATCH):
+        pass
+
+
+def pillow_decoding(images: Sequence[bytes]) -> None:
+    for data in images:
+        Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def our_decoding(images: Sequence[bytes]) -> None:
+    canvas = Canvas()
+    for data in images:
+        decode_image(data, canvas=canvas)
+
+
+SIDES: dict[str, Callable[[Sequence[bytes]], None]] = {
+    "Pillow decoding": pillow_decoding,
+    "our decoding": our_decoding,
     "Pillow + torchvision": official_side,
     "ours": our_side,
 }
 
 
-def cpu_seconds(stage: Callable[[bytes, int], object], images: Sequence[bytes]) -> float:
+def cpu_seconds(side: Callable[[Sequence[bytes]], None], images: Sequence[bytes]) -> float:
     start = time.process_time()
-    for sample, data in enumerate(images):
-        stage(data, sample)
+    side(images)
     return time.process_time() - start
 
 
@@ -155,7 +187,7 @@ def generated_images(count: int) -> list[bytes]:
 
 
 def read_images(folder: str | None, count: int) -> list[bytes]:
-    """Bytes of up to `count` decodable images of a source, spread over it."""
+    """Bytes of up to `count` decodable images of a source, spread over it; a whole number of batches."""
     if folder is None:
         return generated_images(count)
     source = open_source(folder)
@@ -167,16 +199,16 @@ def read_images(folder: str | None, count: int) -> list[bytes]:
         except BadImage:
             continue
         images.append(data)
-    return images
+    return images[: len(images) // BATCH * BATCH]
 
 
 def measure(images: Sequence[bytes], rounds: int) -> dict[str, object]:
-    for stage in STAGES.values():
-        cpu_seconds(stage, images[:4])
-    seconds: dict[str, list[float]] = {name: [] for name in STAGES}
+    for side in SIDES.values():
+        cpu_seconds(side, images[:BATCH])
+    seconds: dict[str, list[float]] = {name: [] for name in SIDES}
     for _ in range(rounds):
-        for name, stage in STAGES.items():
-            seconds[name].append(cpu_seconds(stage, images))
+        for name, side in SIDES.items():
+            seconds[name].append(cpu_seconds(side, images))
     ratios = [a / b for a, b in zip(seconds["Pillow + torchvision"], seconds["ours"], strict=True)]
     return {
         "images_per_cpu_second": {name: len(images) / statistics.median(found) for name, found in seconds.items()},

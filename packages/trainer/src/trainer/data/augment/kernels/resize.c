@@ -9,10 +9,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { STRIP = 32, WIDE = 96, NARROW = 32, ONE = 1 << 14 };
+enum { STRIP = 32, NARROW = 32, ONE = 1 << 14 };
 
 typedef int16_t eight __attribute__((vector_size(16)));
-typedef uint8_t eight_bytes __attribute__((vector_size(8)));
+typedef int16_t pair __attribute__((vector_size(32)));
+typedef uint8_t pair_bytes __attribute__((vector_size(16)));
 
 static double bicubic(double x) {
     x = fabs(x);
@@ -57,46 +58,66 @@ INLINE int16_t product(int16_t value, int16_t weight) {
 
 INLINE int16_t add(int16_t a, int16_t b) { return (int16_t)(a + b); }
 
-/* `n` weighted sums, rounded and cut to 0..255. n is a constant where this is inlined: the sums stay in registers. */
-INLINE void mix_some(const int16_t *from, ptrdiff_t stride, const int16_t *weight, int taps, int n,
+/* `n` weighted sums of `taps` lines, rounded and cut to 0..255. A constant number of taps lets sums stay in registers. */
+INLINE void mix_taps(const int16_t *from, ptrdiff_t stride, const int16_t *weight, int taps, ptrdiff_t n,
                      int16_t *restrict to) {
-    int16_t sum[WIDE];
-    if (taps % 2)
-        for (int i = 0; i < n; i++) sum[i] = add(product(from[i], weight[0]), 32);
-    else
-        for (int i = 0; i < n; i++)
-            sum[i] = add(add(product(from[i], weight[0]), product(from[stride + i], weight[1])), 32);
-    for (int t = 2 - taps % 2; t < taps; t += 2) {
-        const int16_t *one = from + t * stride, *other = one + stride;
-        for (int i = 0; i < n; i++)
-            sum[i] = add(add(product(one[i], weight[t]), product(other[i], weight[t + 1])), sum[i]);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        int16_t sum = 32;
+        for (int t = 0; t < taps; t++) sum = add(sum, product(from[t * stride + i], weight[t]));
+        sum >>= 6;
+        sum = sum < 0 ? 0 : sum;
+        to[i] = sum > 255 ? 255 : sum;
     }
-    for (int i = 0; i < n; i++) {
-        int16_t level = (int16_t)(sum[i] >> 6);
-        level = level < 0 ? 0 : level;
-        to[i] = level > 255 ? 255 : level;
+}
+
+/* The same for any number of taps, a few values at a time. */
+INLINE void mix_many(const int16_t *from, ptrdiff_t stride, const int16_t *weight, int taps, ptrdiff_t n,
+                     int16_t *restrict to) {
+    for (ptrdiff_t i = 0; i < n; i += NARROW) {
+        int16_t sum[NARROW];
+        for (int j = 0; j < NARROW; j++) sum[j] = 32;
+        for (int t = 0; t < taps; t++)
+            for (int j = 0; j < NARROW; j++) sum[j] = add(sum[j], product(from[t * stride + i + j], weight[t]));
+        for (int j = 0; j < NARROW; j++) {
+            int16_t level = (int16_t)(sum[j] >> 6);
+            level = level < 0 ? 0 : level;
+            to[i + j] = level > 255 ? 255 : level;
+        }
     }
 }
 
 /* Output line o = sum of lines first[o] + t times weights; lines are `stride` values, a multiple of NARROW, long. */
 WIDEST static void mix_lines(const int16_t *from, ptrdiff_t stride, const int32_t *first, const int32_t *count,
                              const int16_t *weights, int taps, int outputs, int backwards, int16_t *restrict to) {
+    ptrdiff_t n = stride & -NARROW;
     for (int o = 0; o < outputs; o++) {
         const int16_t *start = from + first[o] * stride, *weight = weights + (ptrdiff_t)o * taps;
         int16_t *line = to + (backwards ? outputs - 1 - o : o) * stride;
-        ptrdiff_t i = 0;
-        for (; i + WIDE <= stride; i += WIDE) mix_some(start + i, stride, weight, count[o], WIDE, line + i);
-        for (; i < stride; i += NARROW) mix_some(start + i, stride, weight, count[o], NARROW, line + i);
+        switch (count[o]) {
+        case 4: mix_taps(start, stride, weight, 4, n, line); break;
+        case 5: mix_taps(start, stride, weight, 5, n, line); break;
+        case 6: mix_taps(start, stride, weight, 6, n, line); break;
+        case 7: mix_taps(start, stride, weight, 7, n, line); break;
+        case 8: mix_taps(start, stride, weight, 8, n, line); break;
+        case 9: mix_taps(start, stride, weight, 9, n, line); break;
+        case 10: mix_taps(start, stride, weight, 10, n, line); break;
+        default: mix_many(start, stride, weight, count[o], n, line);
+        }
     }
 }
 
-#define LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+/* Two blocks of 8 x 8 values side by side, each in its half of the vectors. */
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31)
 
-/* Transpose 8 x 8 values in registers. */
-INLINE void turn(eight *a) {
+#define BESIDE(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define LEFT(a) __builtin_shufflevector(a, a, 0, 1, 2, 3, 4, 5, 6, 7)
+#define RIGHT(a) __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15)
+
+/* Transpose both blocks in registers. */
+INLINE void turn(pair *a) {
     for (int round = 0; round < 3; round++) {
-        eight b[8];
+        pair b[8];
         for (int i = 0; i < 4; i++) {
             b[2 * i] = LOW(a[i], a[i + 4]);
             b[2 * i + 1] = HIGH(a[i], a[i + 4]);
@@ -111,15 +132,19 @@ WIDEST static void turn_bytes(const uint8_t *from, ptrdiff_t stride, int rows, i
         const uint8_t *line[8];
         int x = 0;
         for (int i = 0; i < 8; i++) line[i] = from + (y + i < rows ? y + i : 0) * stride;
-        for (; x + 8 <= columns; x += 8) {
-            eight v[8];
+        for (; x + 16 <= columns; x += 16) {
+            pair v[8];
             for (int i = 0; i < 8; i++) {
-                eight_bytes narrow;
+                pair_bytes narrow;
                 memcpy(&narrow, line[i] + x, sizeof narrow);
-                v[i] = __builtin_convertvector(narrow, eight) << 7;
+                v[i] = __builtin_convertvector(narrow, pair) << 7;
             }
             turn(v);
-            for (int i = 0; i < 8; i++) memcpy(to + (ptrdiff_t)(x + i) * STRIP + y, &v[i], sizeof v[i]);
+            for (int i = 0; i < 8; i++) {
+                eight left = LEFT(v[i]), right = RIGHT(v[i]);
+                memcpy(to + (ptrdiff_t)(x + i) * STRIP + y, &left, sizeof left);
+                memcpy(to + (ptrdiff_t)(x + 8 + i) * STRIP + y, &right, sizeof right);
+            }
         }
         for (; x < columns; x++)
             for (int i = 0; i < 8; i++) to[(ptrdiff_t)x * STRIP + y + i] = (int16_t)(line[i][x] << 7);
@@ -131,11 +156,13 @@ WIDEST static void turn_levels(const int16_t *from, ptrdiff_t from_stride, int c
                                ptrdiff_t stride) {
     for (int y = 0; y < rows; y += 8) {
         int high = rows - y < 8 ? rows - y : 8, x = 0;
-        for (; x + 8 <= columns; x += 8) {
-            eight v[8];
+        for (; x + 16 <= columns; x += 16) {
+            pair v[8];
             for (int i = 0; i < 8; i++) {
-                memcpy(&v[i], from + (x + i) * from_stride + y, sizeof v[i]);
-                v[i] <<= 7;
+                eight left, right;
+                memcpy(&left, from + (x + i) * from_stride + y, sizeof left);
+                memcpy(&right, from + (x + 8 + i) * from_stride + y, sizeof right);
+                v[i] = BESIDE(left, right) << 7;
             }
             turn(v);
             if (high == 8)
