@@ -14,7 +14,7 @@ PATCH_SIZES = (4, 8, 14, 16)
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Width, depth and feed-forward kind. Source: DINOv2 (arXiv 2304.07193), Table 17; vitn and vitti are ours."""
+    """Width, depth and feed-forward kind. Source: DINOv2 (arXiv 2304.07193), Table 17; vitp, vitn and vitti are ours."""
 
     embed_dim: int
     depth: int
@@ -23,6 +23,7 @@ class ModelSize:
 
 
 MODEL_SIZES: dict[str, ModelSize] = {
+    "vitp": ModelSize(embed_dim=96, depth=3, num_heads=3),
     "vitn": ModelSize(embed_dim=128, depth=4, num_heads=2),
     "vitti": ModelSize(embed_dim=192, depth=12, num_heads=3),
     "vits": ModelSize(embed_dim=384, depth=12, num_heads=6),
