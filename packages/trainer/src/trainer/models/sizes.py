@@ -23,7 +23,7 @@ class ModelSize:
 
 
 MODEL_SIZES: dict[str, ModelSize] = {
-    "vitp": ModelSize(embed_dim=96, depth=3, num_heads=3),
+    "vitp": ModelSize(embed_dim=64, depth=4, num_heads=1),
     "vitn": ModelSize(embed_dim=128, depth=4, num_heads=2),
     "vitti": ModelSize(embed_dim=192, depth=12, num_heads=3),
     "vits": ModelSize(embed_dim=384, depth=12, num_heads=6),
