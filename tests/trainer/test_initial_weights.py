@@ -76,7 +76,8 @@ def test_fresh_heads_are_warmed_up_while_the_backbone_stands_still(
     # The moving average of equal weights rounds; training for two steps would move them by about the learning rate.
     moved = max(float((after.backbone.state_dict()[name] - value).abs().max()) for name, value in before.items())
     assert moved < 1e-6
-    fresh = build_job(plan_run(load_pretrain_config("cpu", two_steps), "cpu", out), RunFolder(out)).method.result()
+    planned = plan_run(load_pretrain_config("cpu", two_steps), "cpu", out)
+    fresh = build_job(planned, RunFolder(out), torch.device("cpu")).method.result()
     assert not torch.equal(after.heads["dino_head"].mlp[0].weight, fresh["dino_head"].mlp[0].weight)
 
 

@@ -62,10 +62,10 @@ def test_micro_batches_are_the_largest_that_fit() -> None:
     config = load_pretrain_config("vitl16_short")
     parameters = {"backbone": 300_000_000, "dino_head": 30_000_000}
     per_image = estimate_memory(config, parameters, 2, "fp32") - estimate_memory(config, parameters, 1, "fp32")
-    images = fitting_images(config, parameters, "fp32", device_gib=24.0)
+    images = fitting_images(config, parameters, 2048, "fp32", device_gib=24.0)
     assert 2048 % images == 0
     room = 0.8 * 24 - weights_gib(parameters)
     assert estimate_memory(config, parameters, images, "fp32") <= room
     assert estimate_memory(config, parameters, 2 * images, "fp32") > room
-    assert fitting_images(config, parameters, "fp32", device_gib=room / 0.8 + 5000 * per_image) == 2048
-    assert fitting_images(config, parameters, "fp32", device_gib=1.0) == 2
+    assert fitting_images(config, parameters, 2048, "fp32", device_gib=room / 0.8 + 5000 * per_image) == 2048
+    assert fitting_images(config, parameters, 2048, "fp32", device_gib=1.0) == 2

@@ -20,16 +20,19 @@ def plan(
     out: Path | None = None,
     steps: int | None = None,
     overrides: Sequence[str] = (),
+    devices: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> PlannedRun:
     """Work out a pretraining run without starting it.
 
     config: name of a preset or a YAML file; None takes `small` with a GPU and `cpu` without one.
     data, steps: short for the overrides data.path=... and run.steps=...
+    devices: processes that train together, one GPU each; torchrun's count where it launched this one.
     Errors: UserError in one sentence.
     """
     from trainer.config.presets import load_pretrain_config
     from trainer.dataset_at_hand import ensure_dataset
+    from trainer.engine.ranks import launched_ranks
     from trainer.pretrain import plan_run
 
     name = config or default_preset()
@@ -37,7 +40,7 @@ def plan(
     short += [f"run.steps={steps}"] if steps is not None else []
     settings = load_pretrain_config(name, [*overrides, *short])
     ensure_dataset(Path(settings.data.path), say)
-    return plan_run(settings, Path(name).stem, out)
+    return plan_run(settings, Path(name).stem, out, max(devices, launched_ranks()))
 
 
 def pretrain(
@@ -47,6 +50,7 @@ def pretrain(
     out: Path | None = None,
     steps: int | None = None,
     overrides: Sequence[str] = (),
+    devices: int = 1,
     resume: bool | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -55,12 +59,19 @@ def pretrain(
     resume: None goes on when the folder holds the same run; True insists on one; False refuses one.
     Errors: UserError in one sentence.
     """
+    from trainer.engine.ranks import launched_ranks, start_ranks
+    from trainer.engine.run_folder import open_run
     from trainer.pretrain import run_pretraining
 
-    planned = plan(config, data=data, out=out, steps=steps, overrides=overrides, say=say)
+    planned = plan(config, data=data, out=out, steps=steps, overrides=overrides, devices=devices, say=say)
     for note in planned.plan.notes:
         say(f"note: {note}")
-    return run_pretraining(planned, resume=resume)
+    if devices == 1 or launched_ranks() > 1:
+        return run_pretraining(planned, resume=resume)
+    open_run(planned.out, planned.identity, resume=resume)
+    asked = {"config": config, "data": data, "out": planned.out, "steps": steps, "overrides": list(overrides)}
+    report: dict[str, Any] = start_ranks(devices, pretrain, asked)
+    return report
 
 
 def evaluate(

@@ -30,6 +30,7 @@ Data = Annotated[str | None, typer.Option("--data", help="Dataset folder, tars, 
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/<preset>-<hash>].")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
+Devices = Annotated[int, typer.Option("--devices", min=1, help="Processes that train together, one GPU each.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 
 
@@ -40,6 +41,7 @@ def pretrain(
     out: Out = None,
     steps: Steps = None,
     settings: Set = None,
+    devices: Devices = 1,
     resume: Annotated[
         bool | None,
         typer.Option("--resume/--no-resume", help="Insist on going on, or on a new run [default: whichever fits]."),
@@ -52,10 +54,19 @@ def pretrain(
     Example: trainer pretrain --data photos/ --config cpu --steps 500 --set optim.lr=5e-4
     """
     if dry_run:
-        planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say)
+        planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), devices=devices, say=_say)
         show_plan(planned.out, planned.values(), as_json)
         return
-    report = api.pretrain(config, data=data, out=out, steps=steps, overrides=settings or (), resume=resume, say=_say)
+    report = api.pretrain(
+        config,
+        data=data,
+        out=out,
+        steps=steps,
+        overrides=settings or (),
+        devices=devices,
+        resume=resume,
+        say=_say,
+    )
     if as_json:
         print_json(report)
     _say(_sentence(report))
@@ -70,13 +81,14 @@ def plan(
     out: Out = None,
     steps: Steps = None,
     settings: Set = None,
+    devices: Devices = 1,
     as_json: Json = False,
 ) -> None:
     """Show what `trainer pretrain` would do: steps, learning rate, tokens, parameters, memory.
 
     Example: trainer plan --config vitl14 --data photos/
     """
-    planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), say=_say)
+    planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), devices=devices, say=_say)
     show_plan(planned.out, planned.values(), as_json)
 
 
@@ -159,7 +171,8 @@ def show_rows(title: str, header: list[str], rows: list[list[str]]) -> None:
 
 def print_json(report: Any) -> None:
     """The report of a command, alone on stdout."""
-    sys.stdout.write(json.dumps(report, indent=2, default=str) + "\n")
+    if _is_first():
+        sys.stdout.write(json.dumps(report, indent=2, default=str) + "\n")
 
 
 def print_table(title: str, rows: dict[str, Any]) -> None:
@@ -230,4 +243,10 @@ def _sentence(report: dict[str, Any]) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    if _is_first():
+        sys.stderr.write(text + "\n")
+
+
+def _is_first() -> bool:
+    """Of several processes that torchrun launched, one speaks."""
+    return os.environ.get("RANK", "0") == "0"

@@ -47,17 +47,18 @@ def weights_gib(parameters: Mapping[str, int]) -> float:
     return 5 * 4 * sum(parameters.values()) / GIB
 
 
-def fitting_images(config: PretrainConfig, parameters: Mapping[str, int], precision: str, device_gib: float) -> int:
-    """The largest divisor of run.batch_size that fits SAFE_SHARE of the device, else the smallest.
+def fitting_images(
+    config: PretrainConfig, parameters: Mapping[str, int], images: int, precision: str, device_gib: float
+) -> int:
+    """The largest part of a rank's images, cut evenly, that fits SAFE_SHARE of the device, else the smallest.
 
     KoLeo compares images with each other, so it gets at least two.
     """
-    batch = config.run.batch_size
     room = SAFE_SHARE * device_gib - weights_gib(parameters)
     fewest = 2 if config.losses.koleo_weight else 1
-    divisors = [images for images in range(batch, fewest - 1, -1) if batch % images == 0]
-    fitting = (images for images in divisors if estimate_memory(config, parameters, images, precision) <= room)
-    return next(fitting, divisors[-1])
+    parts = [part for part in range(images, min(fewest, images) - 1, -1) if images % part == 0]
+    fitting = (part for part in parts if estimate_memory(config, parameters, part, precision) <= room)
+    return next(fitting, parts[-1])
 
 
 def device_memory_gib(device: torch.device) -> float:

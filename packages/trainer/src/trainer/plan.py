@@ -10,9 +10,11 @@ from typing import Any
 import torch
 
 from contracts.dataset_folder import read_dataset
+from contracts.errors import ConfigError
 from trainer.config.pretrain import PretrainConfig
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
+from trainer.engine.ranks import launched_ranks
 from trainer.initial_weights import InitialModel
 from trainer.memory_estimate import (
     MemoryEstimate,
@@ -43,6 +45,7 @@ class PretrainPlan:
     precision: str
     steps: int
     images_per_step: int
+    ranks: int
     images_per_rank: int
     micro_batches: int
     images_seen: int
@@ -77,15 +80,8 @@ def make_plan(
         method = DinoV2(method_settings(config))
     parameters = {name: sum(p.numel() for p in module.parameters()) for name, module in method.student.items()}
     global_tokens, local_tokens = tokens_per_image(config, method.settings.backbone)
-    notes = list(fitted.notes)
-    device_gib = device_memory_gib(device)
-    micro = config.run.micro_batch_size or fitting_images(config, parameters, precision, device_gib)
-    memory = MemoryEstimate(
-        round(weights_gib(parameters), 3),
-        round(estimate_memory(config, parameters, micro, precision), 3),
-        round(device_gib, 1),
-    )
-    notes += _memory_notes(config, memory, micro)
+    shares = _share_out(config, parameters, precision, device, world_size)
+    notes = [*fitted.notes, *shares.notes]
     if len(source) < batch:
         notes.append(f"the {len(source)} images are fewer than a batch of {batch}: images repeat inside a batch")
     schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
@@ -94,12 +90,13 @@ def make_plan(
         precision=precision,
         steps=config.run.steps,
         images_per_step=batch,
+        ranks=world_size,
         images_per_rank=batch // world_size,
-        micro_batches=batch // (micro * world_size),
+        micro_batches=batch // (shares.micro * world_size),
         images_seen=batch * config.run.steps,
         epochs=round(batch * config.run.steps / len(source), 2),
         data=DataPlan(source.describe(), len(source), data_fingerprint(config.data.path)),
-        workers=choose_workers(config.data.workers, device),
+        workers=choose_workers(config.data.workers, device, world_size),
         peak_lr=fitted.settings.lr,
         schedules=schedules,
         initial_weights="random" if initial is None else f"{initial.folder} ({initial.fingerprint})",
@@ -108,26 +105,60 @@ def make_plan(
         teacher_tokens_per_step=batch * global_tokens,
         parameters=parameters,
         prototypes=_prototypes(config),
-        memory=memory,
+        memory=shares.memory,
         notes=tuple(notes),
     )
 
 
-def _memory_notes(config: PretrainConfig, memory: MemoryEstimate, micro: int) -> list[str]:
-    batch = config.run.batch_size
+@dataclass(frozen=True)
+class _Shares:
+    """Images of one forward pass, the memory that this takes on each device, and what there is to say about it."""
+
+    micro: int
+    memory: MemoryEstimate
+    notes: tuple[str, ...]
+
+
+def _share_out(
+    config: PretrainConfig, parameters: dict[str, int], precision: str, device: torch.device, world_size: int
+) -> _Shares:
+    """Cut the batch of a step into ranks and micro-batches. Errors: ConfigError when it cannot be cut evenly."""
+    batch, asked = config.run.batch_size, config.run.micro_batch_size
+    if batch % (world_size * (asked or 1)):
+        raise ConfigError(
+            f"run.batch_size {batch} cannot be cut into {world_size} ranks"
+            + (f" with micro-batches of {asked} images" if asked else "")
+            + ": take a multiple"
+        )
+    if device.type == "cuda" and world_size > launched_ranks() and world_size > torch.cuda.device_count():
+        raise ConfigError(f"--devices {world_size} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs")
+    device_gib = device_memory_gib(device)
+    if device.type == "cpu":
+        device_gib /= world_size
+    per_rank = batch // world_size
+    micro = asked or fitting_images(config, parameters, per_rank, precision, device_gib)
+    memory = MemoryEstimate(
+        round(weights_gib(parameters), 3),
+        round(estimate_memory(config, parameters, micro, precision), 3),
+        round(device_gib, 1),
+    )
+    return _Shares(micro, memory, _memory_notes(asked, per_rank, micro, memory))
+
+
+def _memory_notes(asked: int | None, per_rank: int, micro: int, memory: MemoryEstimate) -> tuple[str, ...]:
     needed = memory.weights_gib + memory.activations_gib
     notes = []
-    if config.run.micro_batch_size is None and micro < batch:
+    if asked is None and micro < per_rank:
         notes.append(
-            f"{batch} images at once would not fit {memory.device_gib} GiB: {batch // micro} micro-batches of {micro} "
-            "make one step; KoLeo compares the images of a micro-batch"
+            f"{per_rank} images at once would not fit {memory.device_gib} GiB: {per_rank // micro} micro-batches of "
+            f"{micro} make one step; KoLeo compares the images of a micro-batch"
         )
     if needed > memory.device_gib:
         notes.append(
             f"about {needed:.1f} GiB are needed and the device has {memory.device_gib}: take a smaller model, smaller "
             "crops or a smaller run.micro_batch_size"
         )
-    return notes
+    return tuple(notes)
 
 
 def _frozen_steps(config: PretrainConfig, initial: InitialModel | None) -> int:
@@ -137,14 +168,16 @@ def _frozen_steps(config: PretrainConfig, initial: InitialModel | None) -> int:
     return config.run.steps // 10 if initial is not None and not initial.has_heads else 0
 
 
-def choose_workers(asked: int | None, device: torch.device) -> int:
-    """Loader processes: beside a GPU all cores but one, at most 16; on the CPU, where training needs them, one."""
+def choose_workers(asked: int | None, device: torch.device, world_size: int = 1) -> int:
+    """Loader processes of a rank: beside GPUs a share of all cores but one, at most 16; on the CPU, where training
+    needs the cores, one.
+    """
     if asked is not None:
         return asked
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if device.type == "cpu":
         return min(1, cores - 1)
-    return max(1, min(16, cores - 1))
+    return max(1, min(16, (cores - 1) // world_size))
 
 
 def data_fingerprint(path: str) -> str | None:

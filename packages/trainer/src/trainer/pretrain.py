@@ -16,6 +16,7 @@ from trainer.data.open_source import open_source
 from trainer.data.sources.source import ImageSource
 from trainer.engine.environment import environment
 from trainer.engine.loop import TrainJob, TrainOutcome, train
+from trainer.engine.ranks import is_first, joined, rank, wait_for_all
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
 from trainer.export.model_folder import ModelDescription, export_model
 from trainer.initial_weights import InitialModel, find_initial_model, start_from
@@ -60,14 +61,14 @@ class PlannedRun:
         return values if self.then is None else {**values, HIGH_RESOLUTION: self.then.plan.values()}
 
 
-def plan_run(config: PretrainConfig, name: str, out: Path | None) -> PlannedRun:
+def plan_run(config: PretrainConfig, name: str, out: Path | None, ranks: int = 1) -> PlannedRun:
     """Open the images and work out the run; the default folder is runs/<name>-<hash of settings and data>.
 
     Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
     """
     source = open_source(config.data.path)
     initial = find_initial_model(config.model.init_from) if config.model.init_from else None
-    plan = make_plan(config, source, initial)
+    plan = make_plan(config, source, initial, ranks)
     data = {"images": plan.data.images, "fingerprint": plan.data.fingerprint}
     if initial is not None:
         data["initial_weights"] = initial.fingerprint
@@ -76,7 +77,7 @@ def plan_run(config: PretrainConfig, name: str, out: Path | None) -> PlannedRun:
     larger = high_resolution_config(config)
     if larger is None:
         return PlannedRun(config, source, plan, identity, initial, out)
-    phase_plan = make_plan(larger, source)
+    phase_plan = make_plan(larger, source, None, ranks)
     phase = PlannedRun(larger, source, phase_plan, identity, None, out / HIGH_RESOLUTION)
     return PlannedRun(config, source, plan, identity, initial, out, phase)
 
@@ -91,37 +92,47 @@ def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, An
     report = run.finished_report()
     if report is not None:
         return {**report, "run": str(run.root), "already_finished": True}
-    job = build_job(planned, run)
-    publish_run_files(run, planned.identity, planned.values(), environment(job.device))
+    with joined(torch.device(planned.plan.device)) as device:
+        wait_for_all()  # every rank has looked at the folder before the first one writes to it
+        if is_first():
+            publish_run_files(run, planned.identity, planned.values(), environment(device))
+        fields, outcome = _train(planned, run, device)
+        if outcome.stopped_by is None and is_first():
+            publish_finished(run, planned.identity.sha256(), fields)
+    return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
+
+
+def _train(planned: PlannedRun, run: RunFolder, device: torch.device) -> tuple[dict[str, Any], TrainOutcome]:
+    """The run and its phase on larger crops, each from wherever it stands."""
+    job = build_job(planned, run, device)
     outcome = train(job)
     fields = _report(planned, outcome)
     if planned.then is not None and outcome.stopped_by is None:
         weights = job.method.state_dict()
         del job
-        outcome = train(_phase_job(planned.then, weights, run))
+        outcome = train(_phase_job(planned.then, weights, run, device))
         fields["high_resolution"] = _report(planned.then, outcome)
-    if outcome.stopped_by is None:
-        publish_finished(run, planned.identity.sha256(), fields)
-    return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
+    return fields, outcome
 
 
-def _phase_job(phase: PlannedRun, weights: Mapping[str, Tensor], run: RunFolder) -> TrainJob:
+def _phase_job(phase: PlannedRun, weights: Mapping[str, Tensor], run: RunFolder, device: torch.device) -> TrainJob:
     """The phase on larger crops: student, teacher and centers go on, with positions resized and a fresh optimiser."""
-    job = build_job(phase, RunFolder(phase.out))
+    job = build_job(phase, RunFolder(phase.out), device)
     settings = method_settings(phase.config).backbone
     job.method.load_state_dict(resized_positions(weights, settings.image_size, settings.patch_size))
     job.export = lambda modules, step, _: _export(phase, modules, step, run.export)
     return job
 
 
-def build_job(planned: PlannedRun, run: RunFolder) -> TrainJob:
-    """Everything the loop needs, from a plan. Weights depend on run.seed alone."""
+def build_job(planned: PlannedRun, run: RunFolder, device: torch.device) -> TrainJob:
+    """Everything the loop needs, from a plan. Weights depend on run.seed alone, later draws on the rank too."""
     config, plan = planned.config, planned.plan
     torch.manual_seed(config.run.seed)
     method = DinoV2(method_settings(config))
     if planned.initial is not None:
         start_from(planned.initial, method)
-    device = torch.device(plan.device)
+    if rank():
+        torch.manual_seed(config.run.seed * 1_000_003 + rank())
     return TrainJob(
         method=method.to(device),
         optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
@@ -152,6 +163,8 @@ def _loader_settings(planned: PlannedRun) -> LoaderSettings:
         masking=config.masking,
         seed=config.run.seed,
         workers=plan.workers,
+        rank=rank(),
+        world_size=plan.ranks,
     )
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from contracts.errors import UserError
 from contracts.header import read_header, write_header
 from contracts.publish import draft
+from trainer.engine.ranks import from_first, is_first, wait_for_all
 
 FORMAT, VERSION = "winnow.checkpoint", 1
 HEADER_FILE = "checkpoint.json"
@@ -60,16 +62,17 @@ def save_checkpoint(
     """
     final = folder / f"step_{step:08d}"
     try:
-        with draft(final) as rough, _Quiet():
+        with _draft_of_all_ranks(final) as rough, _Quiet():
             save(dict(tensors), checkpoint_id=rough, no_dist=not dist.is_initialized())
-            sizes = {file.name: file.stat().st_size for file in sorted(rough.iterdir())}
-            write_header(
-                rough / HEADER_FILE,
-                format_name=FORMAT,
-                version=VERSION,
-                config_sha256=config_sha256,
-                fields={**fields, "step": step, "files": sizes},
-            )
+            if is_first():
+                sizes = {file.name: file.stat().st_size for file in sorted(rough.iterdir())}
+                write_header(
+                    rough / HEADER_FILE,
+                    format_name=FORMAT,
+                    version=VERSION,
+                    config_sha256=config_sha256,
+                    fields={**fields, "step": step, "files": sizes},
+                )
     except (Exception, CheckpointException) as error:  # torch's own derives from BaseException
         if _disk_is_full(error):
             raise UserError(
@@ -78,6 +81,19 @@ def save_checkpoint(
             ) from error
         raise
     return final
+
+
+@contextmanager
+def _draft_of_all_ranks(final: Path) -> Iterator[Path]:
+    """One draft that every rank writes to; the first rank makes it, and publishes it when all have written."""
+    if is_first():
+        with draft(final) as rough:
+            yield from_first(rough)
+            wait_for_all()
+    else:
+        yield from_first(None)
+        wait_for_all()
+    wait_for_all()
 
 
 def load_tensors(checkpoint: Checkpoint, tensors: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from trainer.data.batch import CropBatch
 from trainer.engine.checkpoint import newest_checkpoint, prune_checkpoints
 from trainer.engine.device import autocast_dtype
 from trainer.engine.freed_memory import keep_freed_memory
+from trainer.engine.ranks import is_first, largest, wait_for_all
 from trainer.engine.recorder import Recorder
 from trainer.engine.run_folder import RunFolder
 from trainer.engine.step import StepReport, training_step
@@ -102,7 +103,8 @@ def train(job: TrainJob) -> TrainOutcome:
         if progress.step == 0 and job.probe:
             _probe(job, recorder, 0)
         stream = _Stream(job, progress.position) if progress.step < settings.total_steps else None
-        while stream is not None and progress.step < settings.total_steps and stop.received is None:
+        stopped_by = 0
+        while stream is not None and progress.step < settings.total_steps and not stopped_by:
             _freeze_or_thaw(job, progress.step)
             batches = recorder.waited_for(stream.take)
             knobs = replace(job.knobs(progress.step), diagnose=recorder.is_due(progress.step + 1))
@@ -110,13 +112,14 @@ def train(job: TrainJob) -> TrainOutcome:
             _count(progress, report, batches, settings.max_skipped)
             recorder.record(progress, knobs, report, batches, stream.skipped_images())
             _periodic_acts(job, recorder, progress)
-        if stop.received is not None and progress.step % settings.checkpoint_every:
+            stopped_by = largest(stop.received or 0, job.device)
+        if stopped_by and progress.step % settings.checkpoint_every:
             _checkpoint(job, progress)
-        if stop.received is None and job.export:
-            job.export(job.method.result(), progress.step, job.run.export)
+        if not stopped_by:
+            _export(job, progress.step)
         return TrainOutcome(
             step=progress.step,
-            stopped_by=None if stop.received is None else int(stop.received),
+            stopped_by=stopped_by or None,
             seconds=time.monotonic() - began,
             skipped_steps=progress.skipped_in_all,
             last=recorder.last,
@@ -126,7 +129,9 @@ def train(job: TrainJob) -> TrainOutcome:
 
 def _resume(job: TrainJob, recorder: Recorder) -> Progress:
     """Go on from the newest whole checkpoint, or start."""
-    remove_drafts(job.run.checkpoints)
+    if is_first():
+        remove_drafts(job.run.checkpoints)
+    wait_for_all()
     checkpoint, ignored = newest_checkpoint(job.run.checkpoints)
     for phrase in ignored:
         recorder.warn(phrase)
@@ -179,8 +184,8 @@ def _periodic_acts(job: TrainJob, recorder: Recorder, progress: Progress) -> Non
         _probe(job, recorder, step)
     if last or _due(step, settings.checkpoint_every):
         _checkpoint(job, progress)
-    if job.export and not last and _due(step, settings.export_every):
-        job.export(job.method.result(), step, job.run.export)
+    if not last and _due(step, settings.export_every):
+        _export(job, step)
 
 
 def _due(step: int, every: int) -> bool:
@@ -188,8 +193,10 @@ def _due(step: int, every: int) -> bool:
 
 
 def _probe(job: TrainJob, recorder: Recorder, step: int) -> None:
-    """Measure the result so far without touching the random generators of the run."""
+    """Measure the result so far, on the first rank, without touching the random generators of the run."""
     assert job.probe is not None
+    if not is_first():
+        return
     backbone = job.method.result()["backbone"]
     devices = [job.device] if job.device.type == "cuda" else []
     training = backbone.training
@@ -201,7 +208,15 @@ def _probe(job: TrainJob, recorder: Recorder, step: int) -> None:
 
 def _checkpoint(job: TrainJob, progress: Progress) -> None:
     save_state(job.run.checkpoints, progress, job.method, job.optimizer, config_sha256=job.identity_sha256)
-    prune_checkpoints(job.run.checkpoints, job.settings.keep_checkpoints)
+    if is_first():
+        prune_checkpoints(job.run.checkpoints, job.settings.keep_checkpoints)
+
+
+def _export(job: TrainJob, step: int) -> None:
+    """Publish the result so far, from the first rank."""
+    if job.export and is_first():
+        job.export(job.method.result(), step, job.run.export)
+    wait_for_all()
 
 
 class _Stream:

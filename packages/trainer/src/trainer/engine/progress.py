@@ -36,6 +36,19 @@ class ProgressDisplay(ABC):
         """Nothing to close by default."""
 
 
+class SilentProgress(ProgressDisplay):
+    """Says nothing: for all ranks but the first."""
+
+    def begin(self, step: int) -> None:
+        """Nothing to say."""
+
+    def update(self, step: int, loss: float, speed: Mapping[str, float]) -> None:
+        """Nothing to say."""
+
+    def say(self, text: str) -> None:
+        """Nothing to say."""
+
+
 class BarProgress(ProgressDisplay):
     """A live bar."""
 

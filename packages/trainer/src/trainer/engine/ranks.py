@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing as mp
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
-from contracts.errors import ConfigError
+from contracts.errors import UserError
+
+_JOINING = frozenset({"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
+"""Environment variables by which torchrun tells a process which rank it is."""
 
 
 def rank() -> int:
@@ -50,10 +55,15 @@ def largest(number: int, device: torch.device) -> int:
     return int(box)
 
 
+def launched_ranks() -> int:
+    """Ranks that torchrun or `start_ranks` launched, of which this process is one; 1 when none were."""
+    return int(os.environ["WORLD_SIZE"]) if _JOINING.issubset(os.environ) else 1
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[torch.device]:
-    """Join the ranks that torchrun (or `start_ranks`) started; alone when none were. Gives this rank's device."""
-    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
+    """Join the ranks that were launched, for as long as the block runs; gives this rank's device."""
+    if not _JOINING.issubset(os.environ):
         yield device
         return
     if device.type == "cuda":
@@ -66,49 +76,72 @@ def joined(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def asked_world_size() -> int:
-    """Ranks that torchrun or `start_ranks` started; 1 when none were."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+def start_ranks(devices: int, work: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Run `work(**arguments)` in as many processes on this machine; returns what the first rank returns.
 
-
-def check_devices(devices: int, device: torch.device) -> None:
-    """Errors: ConfigError when there are fewer GPUs than devices asked for."""
-    if device.type == "cuda" and devices > torch.cuda.device_count():
-        raise ConfigError(f"--devices {devices} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs")
-
-
-def start_ranks(devices: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Run `work(*arguments)` in as many processes on this machine; SIGTERM and SIGINT are handed on to them.
-
-    `work` and its arguments must be picklable. Errors: those of the first process that fails, as
-    torch.multiprocessing tells them.
+    `work` and its arguments must be picklable. A SIGTERM is handed on to the ranks; Ctrl-C reaches them by itself.
+    Errors: the UserError of a rank, or RuntimeError when a rank fails otherwise.
     """
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port = door.getsockname()[1]
-    context = mp.start_processes(_one_rank, (devices, port, work, arguments), devices, join=False, start_method="spawn")
-    assert context is not None
+    context = mp.get_context("spawn")
+    answers = context.SimpleQueue()
+    given = (devices, _free_port(), answers, work, arguments)
+    ranks = [context.Process(target=_one_rank, args=(number, *given)) for number in range(devices)]
+    for process in ranks:
+        process.start()
 
-    def hand_on(number: int, _frame: object) -> None:
-        for process in context.processes:
-            if process.is_alive() and process.pid is not None:
-                os.kill(process.pid, number)
+    def hand_on(_number: int, _frame: object) -> None:
+        for process in ranks:
+            process.terminate()
 
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, hand_on),
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+    }
     try:
-        while not context.join():
-            pass
+        _wait_for(ranks)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    found = [] if answers.empty() else [answers.get()]
+    for answer in found:
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+    raise RuntimeError(f"of {devices} ranks, one ended with exit code {max(abs(p.exitcode or 0) for p in ranks)}")
 
 
-def _one_rank(index: int, devices: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _wait_for(ranks: Sequence[BaseProcess]) -> None:
+    """Wait until all have ended; when one fails, the others are stopped, since they would wait for it for ever."""
+    while any(process.is_alive() for process in ranks):
+        wait([process.sentinel for process in ranks if process.is_alive()])
+        if any(process.exitcode for process in ranks):
+            for process in ranks:
+                process.kill()
+    for process in ranks:
+        process.join()
+
+
+def _one_rank(
+    number: int, devices: int, port: int, answers: Any, work: Callable[..., Any], arguments: Mapping[str, Any]
+) -> None:
     os.environ |= {
-        "RANK": str(index),
-        "LOCAL_RANK": str(index),
+        "RANK": str(number),
+        "LOCAL_RANK": str(number),
         "WORLD_SIZE": str(devices),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    work(*arguments)
+    torch.set_num_threads(max(1, torch.get_num_threads() // devices))
+    try:
+        answer = work(**arguments)
+    except UserError as error:
+        answers.put(error)
+        raise SystemExit(1) from None
+    if number == 0:
+        answers.put(answer)
+
+
+def _free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])

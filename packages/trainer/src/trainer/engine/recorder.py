@@ -15,15 +15,19 @@ import torch
 from trainer.data.batch import CropBatch
 from trainer.engine.health import HealthWatch
 from trainer.engine.metrics_log import MetricsLog, read_metrics
-from trainer.engine.progress import open_progress
+from trainer.engine.progress import SilentProgress, open_progress
+from trainer.engine.ranks import is_first
 from trainer.engine.run_folder import RunFolder
 from trainer.engine.step import StepReport
 from trainer.engine.train_state import Progress
+from trainer.losses.across_ranks import world_size
 from trainer.methods.method import StepKnobs
 
 
 class Recorder:
     """Turns steps into records: one line of metrics every `log_every` steps, progress at every step.
+
+    Of several ranks, the first one writes and speaks.
 
     Units: `images_per_second` and `data_wait` (share of the time spent waiting for batches) are over the steps since
     the record before; `memory_gib` is the peak so far of the process or of the GPU.
@@ -33,7 +37,7 @@ class Recorder:
         self._run = run
         self._total_steps = total_steps
         self._log_every = log_every
-        self._display = open_progress(total_steps)
+        self._display = open_progress(total_steps) if is_first() else SilentProgress()
         self._health = HealthWatch(total_steps)
         self._log: MetricsLog | None = None
         self._stack = ExitStack()
@@ -50,6 +54,8 @@ class Recorder:
     def begin(self, progress: Progress) -> None:
         """Open the metrics behind what a resumed run has written before."""
         first_step = progress.step + 1 if progress.step else 0
+        if not is_first():
+            return
         self._log = self._stack.enter_context(MetricsLog(self._run.metrics, self._run.tensorboard, first_step))
         for record in self.probes():
             self._health.probed(record)
@@ -84,7 +90,7 @@ class Recorder:
         skipped_images: int,
     ) -> None:
         """One step is done."""
-        self._images += sum(len(batch.keys) for batch in batches)
+        self._images += sum(len(batch.keys) for batch in batches) * world_size()
         seconds = max(time.perf_counter() - self._clock, 1e-9)
         speed = {"images_per_second": self._images / seconds, "data_wait": self._wait_seconds / seconds}
         self._display.update(progress.step, report.total, speed)
@@ -123,8 +129,9 @@ class Recorder:
         return [record for record in read_metrics(self._run.metrics) if any(key.startswith("probe/") for key in record)]
 
     def _write(self, step: int, record: Mapping[str, Any]) -> None:
-        assert self._log is not None, "begin() comes first"
-        self._log.write(step, record)
+        if is_first():
+            assert self._log is not None, "begin() comes first"
+            self._log.write(step, record)
 
     def _reset_clock(self) -> None:
         self._clock = time.perf_counter()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainer.engine.checkpoint import Checkpoint, load_tensors, save_checkpoint, tensor_layout
+from trainer.engine.ranks import rank
 
 
 @dataclass
@@ -41,14 +42,17 @@ def restore_state(checkpoint: Checkpoint, method: nn.Module, optimizer: Optimize
     """Put a checkpoint back into method, optimiser and random generators."""
     layout = tensor_layout(checkpoint)
     _prepare_optimizer(layout, method, optimizer)
-    random = _random_states()
-    tensors = {
+    random = {
+        name: {key: state for key, state in states.items() if f"random.{name}.{key}" in layout}
+        for name, states in _random_states().items()
+    }
+    tensors: dict[str, Any] = {
         "method": method.state_dict(),
         "optimizer": _optimizer_tensors(method, optimizer),
-        "random": {name: state for name, state in random.items() if f"random.{name}" in layout},
+        "random": random,
     }
     load_tensors(checkpoint, tensors)
-    _set_random_states(tensors["random"])
+    _set_random_states(random, int(checkpoint.fields["step"]))
     names = ("step", "position", "skipped_in_a_row", "skipped_in_all")
     return Progress(**{name: int(checkpoint.fields[name]) for name in names})
 
@@ -77,15 +81,20 @@ def _prepare_optimizer(
             optimizer.state[parameter][dotted.removeprefix(prefix)] = value.detach()
 
 
-def _random_states() -> dict[str, Tensor]:
+def _random_states() -> dict[str, dict[str, Tensor]]:
+    """Random states of this rank, under its name."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        states |= {f"cuda{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
-    return states
+        states["cuda"] = torch.cuda.get_rng_state()
+    return {f"rank{rank()}": states}
 
 
-def _set_random_states(states: dict[str, Any]) -> None:
-    torch.set_rng_state(states["cpu"])
-    for name, state in states.items():
-        if name.startswith("cuda"):
-            torch.cuda.set_rng_state(state, int(name.removeprefix("cuda")))
+def _set_random_states(states: dict[str, dict[str, Tensor]], step: int) -> None:
+    """Put this rank's states back; a rank that the saved run did not have draws its own."""
+    own = states.get(f"rank{rank()}", {})
+    if "cpu" not in own:
+        torch.manual_seed(step * 1_000_003 + rank())
+        return
+    torch.set_rng_state(own["cpu"])
+    if "cuda" in own:
+        torch.cuda.set_rng_state(own["cuda"])
