@@ -60,7 +60,7 @@ def test_the_kept_image_has_most_pixels_then_most_bytes_then_the_smallest_key() 
     height = np.array([10, 10, 10, 10])
     size = np.array([900, 500, 700, 700])
     keys = np.array([b"a", b"b", b"d", b"c"])
-    priority = keeping_order(width, height, size, keys)
+    priority = keeping_order(width, height, size, keys, np.zeros(len(keys), np.bool_))
     assert np.argsort(priority).tolist() == [3, 2, 1, 0]
     labels = np.zeros(4, np.int64)
     everyone = np.ones(4, np.bool_)

@@ -108,3 +108,15 @@ def test_seed_images_as_they_are_stay_and_do_not_restrict_the_pool() -> None:
 
 def test_a_retrieval_that_found_nothing_drops_everything() -> None:
     assert decided(catalog(a="ok"), None, [seed("s")])["a"] == (False, "retrieve", "not_retrieved: by s")
+
+
+def test_filters_come_after_quarantine_and_before_dedup() -> None:
+    filtered = pa.table({"key": ["a", "b"], "reason": ["filtered: blur 1 below 20", "filtered: blur 2 below 20"]})
+    table = groups(
+        ("a", "c", False, "near_duplicate: of c, cosine 0.9"), ("c", "c", True, "representative: of 2 images")
+    )
+    found = decided(catalog(a="ok", b="truncated", c="ok", d="ok"), table, [seed("s", "a", "c")], filtered)
+    assert found["a"] == (False, "filter", "filtered: blur 1 below 20")
+    assert found["b"] == (False, "ingest", "quarantined: truncated")
+    assert found["c"] == (True, "retrieve", "retrieved: s")
+    assert found["d"][0] is False

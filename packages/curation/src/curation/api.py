@@ -31,6 +31,7 @@ from curation.embed.table import model_name
 from curation.engine import Engine, open_engine
 from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
+from curation.filter_step import FilterStepReport, run_filter
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
 from curation.init import NewWorkspace, absolute, init_workspace, named_paths
@@ -51,6 +52,7 @@ __all__ = [
     "DiffReport",
     "EmbedReport",
     "Explanation",
+    "FilterStepReport",
     "NewWorkspace",
     "QueryReport",
     "RecipeReport",
@@ -66,6 +68,7 @@ __all__ = [
     "diff",
     "embed",
     "explain",
+    "filter_images",
     "forget_seeds",
     "ingest",
     "init",
@@ -144,6 +147,11 @@ def embed(workspace: Workspace, config: CurateConfig, engine: Engine, models: Se
         _embed(workspace.catalog, workspace.embeddings(model_name(model)), model, engine, config.embed)
         for model in chosen
     ]
+
+
+def filter_images(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> FilterStepReport:
+    """Measure size, sharpness and emptiness of every image and drop what is out of bounds."""
+    return run_filter(workspace, config, engine, say)
 
 
 def dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> DedupReport:

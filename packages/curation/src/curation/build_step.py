@@ -161,6 +161,8 @@ def flow_of(workspace: Workspace) -> list[tuple[str, int]]:
 def _settings_told(workspace: Workspace, config: CurateConfig) -> dict[str, Any]:
     """Settings of the steps that were run, as they were run; without paths of the machine."""
     told: dict[str, Any] = {}
+    if workspace.filters.is_file():
+        told["filters"] = json.loads(workspace.filters.with_suffix(".json").read_text(encoding="utf-8"))["bounds"]
     report = workspace.dedup / "report.json"
     if report.is_file():
         found = json.loads(report.read_text(encoding="utf-8"))

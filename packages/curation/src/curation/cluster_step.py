@@ -23,6 +23,7 @@ from curation.config import CurateConfig
 from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
+from curation.filters.filter_files import filtered_keys
 from curation.index.kmeans import Assignment
 from curation.retrieve.from_vectors import retrieval_rows
 from curation.retrieve.retrieval_files import SeedReport, write_retrieval
@@ -120,7 +121,9 @@ def _pool(workspace: Workspace, config: CurateConfig, engine: Engine) -> _Pool:
     folder = workspace.embeddings(model_name(model))
     embed(workspace.catalog, folder, model, engine, config.embed)
     store = EmbeddingStore.open(folder)
-    keys = deduplicated_keys(unique_images(workspace.catalog, ()), read_groups(workspace))
+    keys = deduplicated_keys(
+        unique_images(workspace.catalog, ()), read_groups(workspace), filtered_keys(workspace.filters)
+    )
     if len(keys) == 0:
         raise UserError(f"{workspace.root} has no image left to cluster: see `curate report` for why they were dropped")
     drawn_only = {"sample_images", "draw", "prune_above", "prune_rule", "prune_first"}

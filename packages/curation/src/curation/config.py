@@ -10,6 +10,7 @@ from contracts.config import StrictModel
 from curation.cluster.config import ClusterConfig
 from curation.dedup.config import DedupConfig
 from curation.embed.config import EmbedConfig
+from curation.filters.config import FilterConfig
 from curation.ingest.config import IngestConfig
 from curation.retrieve.config import RetrieveConfig
 from curation.write.config import WriteConfig
@@ -35,6 +36,7 @@ class CurateConfig(StrictModel):
     )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="where the work runs")
     ingest: IngestConfig = Field(default_factory=IngestConfig, description="cataloguing")
+    filters: FilterConfig = Field(default_factory=FilterConfig, description="which images are filtered out")
     embed: EmbedConfig = Field(default_factory=EmbedConfig, description="embedding")
     dedup: DedupConfig = Field(default_factory=DedupConfig, description="what counts as a copy")
     retrieve: RetrieveConfig = Field(default_factory=RetrieveConfig, description="what a seed set brings")

@@ -17,6 +17,7 @@ from curation.dedup.sweep_plot import sweep_svg
 from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
+from curation.filters.filter_files import filtered_keys
 from curation.retrieve.image_set import SetSettings, prepare_image_set
 from curation.retrieve.seed_lookup import LookupPlaces, find_set
 from curation.select.selection import recompute_selection
@@ -33,6 +34,7 @@ def run_dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: S
         catalog_folder=workspace.catalog,
         store=_embedded(workspace, config, engine, say),
         references=_references(workspace, config, engine, say),
+        filtered=filtered_keys(workspace.filters),
     )
     report = dedup_pool(inputs, config.dedup, say)
     recompute_selection(workspace)
@@ -45,7 +47,7 @@ def run_sweep(
     """What other thresholds would keep; writes dedup/sweep.svg and the pairs down to the lowest, decides nothing."""
     workspace.require_catalog()
     store = _embedded(workspace, config, engine, say)
-    pool = load_pool(store, workspace.catalog)
+    pool = load_pool(store, workspace.catalog, filtered_keys(workspace.filters))
     plan = plan_of(config.dedup.index, len(pool), store.dim)
     pairs = pool_pairs(workspace.dedup, pool, store, config.dedup, min(thresholds), plan, say)
     report = SweepReport(store.model, len(pool), sweep(pairs, len(pool), thresholds))

@@ -42,6 +42,7 @@ def files_of(workspace: Workspace) -> WorkspaceFiles:
     return WorkspaceFiles(
         catalog=workspace.catalog,
         sets=workspace.root / "sets",
+        filters=workspace.filters,
         selection=workspace.selection,
         groups=workspace.dedup / "groups.parquet",
         pairs=workspace.dedup / "pairs.parquet",

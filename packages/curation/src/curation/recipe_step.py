@@ -15,6 +15,7 @@ from curation.dedup_step import run_dedup
 from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
+from curation.filter_step import run_filter
 from curation.ingest.ingest import ingest
 from curation.init import absolute
 from curation.recipes.recipe import (
@@ -22,6 +23,7 @@ from curation.recipes.recipe import (
     ClusterStep,
     DedupStep,
     EmbedStep,
+    FilterStep,
     IngestStep,
     Recipe,
     RetrieveStep,
@@ -80,7 +82,7 @@ def run_steps(workspace: Workspace, config: CurateConfig, recipe: Recipe, engine
 
 def settle(config: CurateConfig, step: Step, where: str) -> CurateConfig:
     """The settings of the workspace with those of one step over their section."""
-    name = {"build": "write", "sample": "cluster"}.get(step.step, step.step)
+    name = {"build": "write", "filter": "filters", "sample": "cluster"}.get(step.step, step.step)
     section: StrictModel = getattr(config, name)
     update = {name: with_settings(section, step.settings, where)}
     if isinstance(step, RetrieveStep):
@@ -93,6 +95,8 @@ def _run(workspace: Workspace, config: CurateConfig, step: Step, engine: Engine,
         case IngestStep():
             sources = [absolute(source) for source in step.sources or config.sources]
             return ingest(sources, workspace.catalog, config.ingest, engine).as_dict()
+        case FilterStep():
+            return run_filter(workspace, config, engine, say).as_dict()
         case EmbedStep():
             model = step.model or config.dedup.model
             store = workspace.embeddings(model_name(model))

@@ -14,6 +14,7 @@ from curation.config import CurateConfig
 from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
+from curation.filters.filter_files import filtered_keys
 from curation.retrieve.image_set import ImageSet, SetSettings, prepare_image_set
 from curation.retrieve.retrieval_files import SeedReport, forget_retrieval, read_retrievals
 from curation.retrieve.retrieve_seeds import RetrievalPool, retrieve_seed
@@ -78,7 +79,9 @@ def retrieve_into(
     settings = SetSettings(config.retrieve.model, config.ingest, config.embed)
     pool = RetrievalPool(
         store=embedded_pool(workspace, config, config.retrieve.model, engine),
-        keys=deduplicated_keys(unique_images(workspace.catalog, ()), read_groups(workspace)),
+        keys=deduplicated_keys(
+            unique_images(workspace.catalog, ()), read_groups(workspace), filtered_keys(workspace.filters)
+        ),
         retrieve=config.retrieve,
         cluster=config.cluster,
     )
@@ -104,7 +107,9 @@ def forget_seeds(workspace: Workspace, seeds: Sequence[str]) -> SelectionReport:
 
 def stale_seeds(workspace: Workspace) -> list[str]:
     """Seed sets that were retrieved from another pool than there is now: ingest, embed or dedup ran since."""
-    keys = deduplicated_keys(unique_images(workspace.catalog, ()), read_groups(workspace))
+    keys = deduplicated_keys(
+        unique_images(workspace.catalog, ()), read_groups(workspace), filtered_keys(workspace.filters)
+    )
     now: dict[str, str] = {}
     stale = []
     for found in read_retrievals(workspace.retrieval):

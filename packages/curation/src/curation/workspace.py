@@ -2,7 +2,7 @@
 
 curate.yaml                 settings
 catalog/                    one row per offered file
-filters.parquet             values and verdicts of the filters
+filters.parquet             values and verdicts of the filters, with filters.json
 embeddings/<model>/         vectors of the pool
 sets/<name>/                catalogue and embeddings of a seed or reference set
 clusters/                   levels of hierarchical k-means

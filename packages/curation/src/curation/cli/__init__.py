@@ -20,6 +20,7 @@ for command in (
     pool.init,
     pool.ingest,
     pool.embed,
+    choose.filter_images,
     choose.dedup,
     choose.retrieve,
     choose.cluster,
@@ -32,7 +33,7 @@ for command in (
     look.query,
     look.report,
 ):
-    app.command()(command)
+    app.command("filter" if command is choose.filter_images else None)(command)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands that decide which images are kept: dedup, retrieve, cluster, sample."""
+"""Commands that decide which images are kept: filter, dedup, retrieve, cluster, sample."""
 
 from __future__ import annotations
 
@@ -21,6 +21,24 @@ from curation.cluster.options import cluster_overrides
 from curation.dedup.options import dedup_overrides
 from curation.dedup.sweep import parse_sweep
 from curation.retrieve.options import retrieve_overrides
+
+
+def filter_images(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Drop images that are too small, too long, blurred or empty; values are kept, so other bounds need no decoding.
+
+    Example: curate filter --set filters.blur.min=30
+    """
+    with open_session(workspace, settings, engine, workers, ray_address) as session:
+        report = api.filter_images(session.workspace, session.config, session.engine, say)
+    lines = ["next: curate dedup --index faiss"]
+    show(report.counts() if not as_json else report.as_dict(), "filter", as_json=as_json, lines=lines)
 
 
 def dedup(

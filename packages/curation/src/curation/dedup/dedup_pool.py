@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from contracts.embedding_store import EmbeddingStore
 from contracts.publish import publish_json, remove_drafts
 from contracts.tables import GROUPS, write_table
@@ -26,12 +28,13 @@ from curation.index.plan import IndexPlan, plan_index
 
 @dataclass(frozen=True)
 class DedupInputs:
-    """An embedded pool, the reference sets by name, and where the results go."""
+    """An embedded pool, keys that filters drop, the reference sets by name, and where the results go."""
 
     folder: Path
     catalog_folder: Path
     store: EmbeddingStore
     references: Mapping[str, EmbeddingStore]
+    filtered: pa.Array
 
 
 def plan_of(index: IndexConfig, rows: int, dim: int) -> IndexPlan:
@@ -44,7 +47,7 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
     store, folder = inputs.store, inputs.folder
     remove_drafts(folder)
     limits = thresholds_of(settings, store, bool(inputs.references))
-    pool = load_pool(store, inputs.catalog_folder)
+    pool = load_pool(store, inputs.catalog_folder, inputs.filtered)
     plan = plan_of(settings.index, len(pool), store.dim)
     say(f"index {plan.describe()}")
     pairs = pool_pairs(folder, pool, store, settings, limits.lowest, plan, say)

@@ -15,8 +15,12 @@ from curation.dedup.decide import Pool
 from curation.dedup.representative import keeping_order
 
 
-def load_pool(store: EmbeddingStore, catalog_folder: Path) -> Pool:
-    """Images that are both embedded and still in the catalogue, in the order of the store."""
+def load_pool(store: EmbeddingStore, catalog_folder: Path, filtered: pa.Array) -> Pool:
+    """Images that are both embedded and still in the catalogue, in the order of the store.
+
+    `filtered`: keys that filters drop; they take part, so that other bounds need no new pairs, but stand for a group
+    only when all of it is filtered.
+    """
     images = unique_images(catalog_folder)
     where = pc.index_in(store.keys, value_set=images.column("key").combine_chunks())
     rows = np.flatnonzero(pc.is_valid(where).to_numpy(zero_copy_only=False))
@@ -29,6 +33,7 @@ def load_pool(store: EmbeddingStore, catalog_folder: Path) -> Pool:
         _ints(found, "height_px"),
         _ints(found, "byte_count"),
         np.array(keys.to_pylist(), dtype=np.bytes_),
+        pc.is_in(keys, value_set=filtered).to_numpy(zero_copy_only=False),
     )
     return Pool(keys, vectors, int(store.settings.get("odd_dims", 0)), priority)
 

@@ -1,4 +1,4 @@
-"""Which image of a group is kept: most pixels, then most bytes, then the smallest key.
+"""Which image of a group is kept: one that no filter drops, then most pixels, then most bytes, then the smallest key.
 
 The rule is total (keys are unique), so the choice does not depend on the order of rows or workers.
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-RULE = "most pixels, then most bytes, then the smallest key"
+RULE = "one that no filter drops, then most pixels, then most bytes, then the smallest key"
 
 Ints = NDArray[np.int64]
 
 
-def keeping_order(width_px: Ints, height_px: Ints, byte_count: Ints, keys: NDArray[np.bytes_]) -> Ints:
+def keeping_order(
+    width_px: Ints, height_px: Ints, byte_count: Ints, keys: NDArray[np.bytes_], filtered: NDArray[np.bool_]
+) -> Ints:
     """Place of every image in the order of keeping, 0 first. Shapes: [N] each -> [N], a permutation."""
-    order = np.lexsort((keys, -byte_count, -(width_px * height_px)))
+    order = np.lexsort((keys, -byte_count, -(width_px * height_px), filtered))
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return place

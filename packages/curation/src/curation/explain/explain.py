@@ -19,6 +19,7 @@ class WorkspaceFiles:
 
     catalog: Path
     sets: Path
+    filters: Path
     selection: Path
     groups: Path
     pairs: Path
@@ -31,6 +32,7 @@ class Explanation:
     """All rows about one key.
 
     `occurrences`: rows of the catalogues, the pool's and those of image sets. `decision`: its row of the selection.
+    `measured`: its row of the filters.
     `group`: rows of its group of duplicates. `neighbors`: (key, cosine, kept, reason) of the images paired with it,
     nearest first. `retrieved`: rows of the retrieval tables. `sample`: its row of the manifest, if it has one.
     """
@@ -38,6 +40,7 @@ class Explanation:
     key: str
     occurrences: list[Row]
     decision: Row | None
+    measured: Row | None = None
     group: list[Row] = field(default_factory=list)
     neighbors: list[Row] = field(default_factory=list)
     retrieved: list[Row] = field(default_factory=list)
@@ -58,6 +61,7 @@ def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explana
         key=key,
         occurrences=[row for part in catalogs for row in rows_where(part, "key", [key])],
         decision=decisions.get(key),
+        measured=_one(rows_where(files.filters, "key", [key])),
         group=group,
         neighbors=[{"key": other, "cosine": cosine, **_fate(decisions.get(other))} for other, cosine in near],
         retrieved=[row for table in retrieval for row in rows_where(table, "key", [key])],

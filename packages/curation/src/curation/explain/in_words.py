@@ -45,6 +45,9 @@ def _in_words(found: Explanation) -> list[str]:
         size = f"{row['width_px']} x {row['height_px']} px" if row["width_px"] else "size unknown"
         state = "" if row["status"] == "ok" else f", quarantined ({row['error']})"
         lines.append(f"  found at {row['uri']} (source {row['source']}, {size}, {row['byte_count']:,} bytes){state}")
+    if found.measured:
+        values = [f"{name} {value:.4g}" for name, value in found.measured.items() if isinstance(value, float)]
+        lines.append(f"  measured: {', '.join(values)}")
     if found.group:
         kept = [row["key"] for row in found.group if row["kept"]]
         lines.append(f"  in a group of {found.group[0]['group_size']} alike; kept of it: {kept[0] if kept else 'none'}")

@@ -37,6 +37,13 @@ class IngestStep(StrictModel):
     settings: Values = Field(default_factory=dict, description="over the ingest section of curate.yaml")
 
 
+class FilterStep(StrictModel):
+    """Drop what is too small, too long, blurred or empty."""
+
+    step: Literal["filter"] = Field(description="filter images")
+    settings: Values = Field(default_factory=dict, description="over the filters section of curate.yaml")
+
+
 class EmbedStep(StrictModel):
     """Compute vectors ahead of the steps that need them."""
 
@@ -85,7 +92,7 @@ class BuildStep(StrictModel):
 
 
 Step = Annotated[
-    IngestStep | EmbedStep | DedupStep | RetrieveStep | ClusterStep | SampleStep | BuildStep,
+    IngestStep | FilterStep | EmbedStep | DedupStep | RetrieveStep | ClusterStep | SampleStep | BuildStep,
     Field(discriminator="step"),
 ]
 

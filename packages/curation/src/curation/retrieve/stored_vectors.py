@@ -36,10 +36,11 @@ def identity_of(store: EmbeddingStore, keys: pa.Array) -> str:
     return digest.hexdigest()
 
 
-def deduplicated_keys(images: pa.Table, groups: pa.Table | None) -> pa.Array:
-    """Keys of the catalogue (a row per readable key) that dedup keeps, sorted."""
+def deduplicated_keys(images: pa.Table, groups: pa.Table | None, filtered: pa.Array) -> pa.Array:
+    """Keys of the catalogue (a row per readable key) that neither filters nor dedup drop, sorted."""
     keys = pc.cast(images.column("key"), pa.string()).combine_chunks()
     if groups is not None:
         dropped = groups.filter(pc.invert(groups.column("kept"))).column("key").combine_chunks()
         keys = keys.filter(pc.invert(pc.is_in(keys, value_set=dropped)))
+    keys = keys.filter(pc.invert(pc.is_in(keys, value_set=filtered)))
     return keys.take(pc.sort_indices(keys))

@@ -5,9 +5,10 @@ A pure function of what the steps found, so that it can be made again at any tim
 | order | step | kept because | dropped because |
 |---|---|---|---|
 | 1 | ingest | `unique` | `quarantined: CODE` |
-| 2 | dedup | `representative: of 3 images` | `near_duplicate: of KEY, cosine 0.93`, `reference: SET` |
-| 3 | retrieve | `retrieved: SEED[, SEED]` | `not_retrieved: by SEED[, SEED]`, `capped: SEED` |
-| 4 | retrieve | `as_is: SEED` (also what an earlier step dropped) | |
+| 2 | filter | | `filtered: blur 12.3 below 20` |
+| 3 | dedup | `representative: of 3 images` | `near_duplicate: of KEY, cosine 0.93`, `reference: SET` |
+| 4 | retrieve | `retrieved: SEED[, SEED]` | `not_retrieved: by SEED[, SEED]`, `capped: SEED` |
+| 5 | retrieve | `as_is: SEED` (also what an earlier step dropped) | |
 """
 
 from __future__ import annotations
@@ -36,15 +37,24 @@ class SeedRows:
     capped: pa.Array
 
 
-def decide_selection(catalog: pa.Table, groups: pa.Table | None, seeds: Sequence[SeedRows]) -> pa.Table:
+def decide_selection(
+    catalog: pa.Table, groups: pa.Table | None, seeds: Sequence[SeedRows], filtered: pa.Table | None = None
+) -> pa.Table:
     """One row per key of the catalogue (table of contracts.tables.SELECTION, unsorted).
 
     `catalog`: columns key, status, error, a row per occurrence; rows without a key (unreadable bytes) have no say.
+    `filtered`: columns key, reason of the images that filters drop.
     """
     table = _status_per_key(catalog)
     keys = table.column("key").combine_chunks()
     kept, reason = pc.is_null(table.column("error")).combine_chunks(), table.column("reason").combine_chunks()
     step = pa.array(["ingest"] * len(keys), pa.string())
+    if filtered is not None:
+        place = pc.index_in(keys, value_set=_column(filtered, "key"))
+        judged = pc.and_(kept, pc.is_valid(place))
+        reason = pc.if_else(judged, pc.take(_column(filtered, "reason"), place), reason)
+        step = pc.if_else(judged, "filter", step)
+        kept = pc.and_(kept, pc.is_null(place))
     if groups is not None:
         place = pc.index_in(keys, value_set=_column(groups, "key"))
         judged = pc.and_(kept, pc.is_valid(place))

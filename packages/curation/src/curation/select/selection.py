@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from contracts.publish import remove_drafts
 from contracts.tables import GROUPS, SELECTION, read_table, write_table
 from curation.catalog import read_catalog
+from curation.filters.filter_files import read_filtered
 from curation.retrieve.retrieval_files import read_retrievals
 from curation.select.decide import SeedRows, decide_selection
 
@@ -21,6 +22,8 @@ class WorkspaceFiles(Protocol):
 
     @property
     def catalog(self) -> Path: ...
+    @property
+    def filters(self) -> Path: ...
     @property
     def dedup(self) -> Path: ...
     @property
@@ -52,6 +55,7 @@ def recompute_selection(files: WorkspaceFiles) -> SelectionReport:
             SeedRows(found.report.seed, found.rows, found.report.restricts, found.capped)
             for found in read_retrievals(files.retrieval)
         ],
+        read_filtered(files.filters),
     ).sort_by("key")
     if not _is_current(files.selection, table):
         write_table(files.selection, table, SELECTION)

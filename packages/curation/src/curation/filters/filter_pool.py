@@ -1,0 +1,127 @@
+"""The filter step over a catalogue: measure what has no values yet, judge everything anew, publish.
+
+A rerun after a kill finds the parts that were published and ends with the same bytes; new images are measured alone,
+and other bounds are judged from the stored values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.config import plain_values
+from contracts.publish import publish_json, remove_drafts
+from contracts.tables import write_table
+from curation.catalog import part_file, part_numbers, unique_images
+from curation.decode import DecodeLimits
+from curation.engine import Engine
+from curation.filters.config import Bounds, FilterConfig
+from curation.filters.filter_files import FILTERS, PART, read_values
+from curation.filters.judge import judge
+from curation.filters.measure_part import FilterPart, make_worker
+from curation.filters.table import MEASURES
+
+SMALLEST_PART = 128
+PARTS_OF_A_SMALL_POOL = 16
+
+
+@dataclass(frozen=True)
+class FilterReport:
+    """images = kept + filtered + unmeasured (those that cannot be read any more; later steps name them).
+
+    `by_filter`: images that each filter drops; one that fails two is counted in both.
+    """
+
+    images: int
+    measured_now: int
+    unmeasured: int
+    kept: int
+    filtered: int
+    by_filter: dict[str, int]
+    bounds: dict[str, dict[str, float | None]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def filter_pool(
+    catalog_folder: Path, table_file: Path, settings: FilterConfig, limits: DecodeLimits, engine: Engine
+) -> FilterReport:
+    """Measure and judge every usable image of a catalogue, and publish the table and the report."""
+    images = unique_images(catalog_folder, ("width_px", "height_px"))
+    parts_folder = table_file.with_suffix("")
+    before = _of_catalogue(read_values(table_file, FILTERS), images)
+    new = _measure(images, before, parts_folder, settings.part_images, limits, engine)
+    values = pa.concat_tables([before, new]).sort_by("key").combine_chunks()
+    bounds = bounds_of(settings)
+    verdicts = judge(values, bounds)
+    table = values.append_column("kept", pa.array(verdicts.kept)).append_column("reason", verdicts.reasons)
+    write_table(table_file, table, FILTERS)
+    kept = int(verdicts.kept.sum())
+    report = FilterReport(
+        images=images.num_rows,
+        measured_now=new.num_rows,
+        unmeasured=images.num_rows - values.num_rows,
+        kept=kept,
+        filtered=values.num_rows - kept,
+        by_filter={name: count for name, count in verdicts.counts.items() if count},
+        bounds={name: plain_values(bound) for name, bound in bounds.items()},
+    )
+    publish_json(table_file.with_suffix(".json"), {"bounds": report.bounds, "by_filter": report.by_filter})
+    _remove_parts(parts_folder)
+    return report
+
+
+def bounds_of(settings: FilterConfig) -> Mapping[str, Bounds]:
+    """The bounds by filter, those that filter nothing left out."""
+    bounds: dict[str, Bounds] = {name: getattr(settings, name) for name in MEASURES}
+    return {name: bound for name, bound in bounds.items() if bound.min is not None or bound.max is not None}
+
+
+def _of_catalogue(values: pa.Table, images: pa.Table) -> pa.Table:
+    return values.filter(pc.is_in(values.column("key"), value_set=images.column("key").combine_chunks()))
+
+
+def _measure(
+    images: pa.Table, before: pa.Table, folder: Path, largest: int, limits: DecodeLimits, engine: Engine
+) -> pa.Table:
+    """Values of the images that have none yet, on the engine, part by part."""
+    known = before.column("key").combine_chunks()
+    fresh = images.filter(pc.invert(pc.is_in(images.column("key"), value_set=known)))
+    parts = plan_parts(fresh, largest)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder)
+    waiting = [part for part in parts if not _is_published(folder, part)]
+    for _ in engine.map_parts(partial(make_worker, str(folder), limits), waiting, label="filter"):
+        pass
+    tables = [read_values(part_file(folder, part.number), PART) for part in parts]
+    return pa.concat_tables([before.slice(0, 0), *tables]).drop_null()
+
+
+def plan_parts(images: pa.Table, largest: int) -> list[FilterPart]:
+    """Cut images, sorted by key, into parts; small pools finer, so that every core gets a share."""
+    step = min(largest, max(SMALLEST_PART, -(-images.num_rows // PARTS_OF_A_SMALL_POOL)))
+    parts = []
+    for number, start in enumerate(range(0, images.num_rows, step)):
+        rows = images.slice(start, step)
+        columns = [tuple(rows.column(name).to_pylist()) for name in ("key", "uri", "width_px", "height_px")]
+        parts.append(FilterPart(number, *columns))
+    return parts
+
+
+def _is_published(folder: Path, part: FilterPart) -> bool:
+    """Whether a killed run left this very part."""
+    return tuple(read_values(part_file(folder, part.number), PART).column("key").to_pylist()) == part.keys
+
+
+def _remove_parts(folder: Path) -> None:
+    for number in part_numbers(folder):
+        part_file(folder, number).unlink()
+    folder.rmdir()
