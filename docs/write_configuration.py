@@ -40,14 +40,14 @@ def page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _section(model: type[BaseModel], path: str) -> Iterator[str]:
-    """A table of a model's own settings, then its nested sections."""
+def _section(model: type[BaseModel], path: str, given: BaseModel | None = None) -> Iterator[str]:
+    """A table of a model's own settings, then its nested sections. `given`: the section as its parent fills it."""
     plain = [(name, field) for name, field in model.model_fields.items() if not list(_models_in(field.annotation))]
     nested = [(name, field) for name, field in model.model_fields.items() if list(_models_in(field.annotation))]
     if plain:
         yield "| setting | default | meaning |\n|---|---|---|"
         for name, field in plain:
-            yield f"| `{path}{name}` | {_default(field)} | {_cell(_meaning(field))} |"
+            yield f"| `{path}{name}` | {_default(field, getattr(given, name, None))} | {_cell(_meaning(field))} |"
         yield ""
     for name, field in nested:
         for part in _models_in(field.annotation):
@@ -56,7 +56,8 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
                 f" (kind: {kind.default})" if kind is not None and len(list(_literals(kind.annotation))) == 1 else ""
             )
             yield f"### `{path}{name}`{of_kind}\n\n{_first_sentence(part)}\n"
-            yield from _section(part, f"{path}{name}.")
+            value = field.get_default(call_default_factory=True)
+            yield from _section(part, f"{path}{name}.", value if isinstance(value, part) else None)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -71,10 +72,10 @@ def _first_sentence(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default(field: FieldInfo, given: Any = None) -> str:
+    if given is None and field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True)
+    value = field.get_default(call_default_factory=True) if given is None else given
     if value is None:
         return "-"
     if value is PydanticUndefined or isinstance(value, BaseModel):
