@@ -85,6 +85,7 @@ __all__ = [
 ]
 
 DEMO_FOLDER = "demo-images"
+DEMO_DEDUP_THRESHOLD = 0.85
 
 Say = Callable[[str], None]
 _WORKSPACE_DATASET = BuildTarget()
@@ -123,8 +124,10 @@ def init_from_options(
             remarks=(
                 f"Written by `curate init --demo`: {made.images} procedural pictures in {folder.name}/.",
                 "The name `imagenet` stands here for the demo's own seed set, so that the commands of the README work",
-                "as they are typed. Put the path of your ImageNet folder in its place.",
+                "as they are typed. Put the path of your ImageNet folder in its place. The demo's textures are more alike",
+                "than photographs, so the threshold of copies is higher than the default.",
             ),
+            dedup_threshold=DEMO_DEDUP_THRESHOLD,
         )
     return init_workspace(root, new, force=force)
 

@@ -33,7 +33,7 @@ ingest:
 
 dedup:
   model: descriptor         # offline copy descriptor | SSCD TorchScript file (*.pt) | Hugging Face model | RUN/export
-  threshold: null           # null: the model's own calibrated value (0.6 for SSCD, as in the paper)
+  threshold: {dedup_threshold}           # null: the model's own calibrated value (0.6 for SSCD, as in the paper)
   against: []               # names of `references` whose look-alikes leave the pool
   against_threshold: null   # null: the model's own (0.45 for SSCD, as in the paper)
 
@@ -50,12 +50,16 @@ write:
 
 @dataclass(frozen=True)
 class NewWorkspace:
-    """What a new workspace knows. Names of seeds and references map to sources; `remarks` become comments."""
+    """What a new workspace knows. Names of seeds and references map to sources; `remarks` become comments.
+
+    `dedup_threshold`: cosine (default: the embedder's own).
+    """
 
     sources: Sequence[str] = ()
     seeds: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+    dedup_threshold: float | None = None
 
 
 def init_workspace(root: Path, new: NewWorkspace, *, force: bool = False) -> Workspace:
@@ -84,7 +88,8 @@ def settings_text(new: NewWorkspace) -> str:
     lines = [f"# {remark}\n" for remark in new.remarks]
     for key, value in named.items():
         lines.append(f"# {explained[key]}\n{yaml.safe_dump({key: value}, allow_unicode=True, sort_keys=False)}")
-    text = _HEAD + "".join(lines) + _SETTINGS
+    threshold = "null" if new.dedup_threshold is None else f"{new.dedup_threshold:g}"
+    text = _HEAD + "".join(lines) + _SETTINGS.replace("{dedup_threshold}", threshold)
     validate_config(CurateConfig, yaml.safe_load(text), where="curate.yaml")
     return text
 
