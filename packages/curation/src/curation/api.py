@@ -124,8 +124,8 @@ def init_from_options(
             remarks=(
                 f"Written by `curate init --demo`: {made.images} procedural pictures in {folder.name}/.",
                 "The name `imagenet` stands here for the demo's own seed set, so that the commands of the README work",
-                "as they are typed. Put the path of your ImageNet folder in its place. The demo's textures are more alike",
-                "than photographs, so the threshold of copies is higher than the default.",
+                "as they are typed. Put the path of your ImageNet folder in its place. The demo's textures",
+                "are more alike than photographs, so the threshold of copies is higher than the default.",
             ),
             dedup_threshold=DEMO_DEDUP_THRESHOLD,
         )
