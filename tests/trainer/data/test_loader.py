@@ -186,3 +186,12 @@ def test_gray_images_on_request(image_folder: Path) -> None:
     gray = CROPS.model_copy(update={"channels": 1, "mean": (0.5,), "std": (0.25,)})
     (batch,) = first(loader(image_folder, augmentation=gray), 1)
     assert batch.global_crops.shape == (8, 1, 16, 16)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_that_is_kept_is_never_written_again(image_folder: Path, workers: int) -> None:
+    kept, copies = [], []
+    for batch in islice(loader(image_folder, workers=workers), 6):
+        kept.append(batch.global_crops)
+        copies.append(batch.global_crops.clone())
+    assert all(torch.equal(one, copy) for one, copy in zip(kept, copies, strict=True))

@@ -18,6 +18,7 @@ from trainer.data.augment.crops import enough_pixels, make_crops
 from trainer.data.augment.parameters import CropDraws
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.decode.image import BadImage, Canvas, decode_image
+from trainer.data.kept_memory import KeptMemory
 from trainer.data.masking.batch_masks import batch_masks
 from trainer.data.masking.settings import MaskingSettings
 from trainer.data.order import EpochOrder
@@ -78,6 +79,7 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         self._order = EpochOrder(source.blocks(), source.blocks_at_once(), settings.seed)
         self._draws = CropDraws(settings.augmentation, settings.seed)
         self._canvas = Canvas()
+        self._memory = KeptMemory()
         self._enough_pixels = enough_pixels(settings.augmentation)
 
     def __getitem__(self, position: int) -> RawBatch | UserError:
@@ -92,8 +94,9 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         settings, augment = self._settings, self._settings.augmentation
         size, count = settings.batch_size, settings.augmentation.local_crops
         first = (position * settings.world_size + settings.rank) * size
-        global_crops = np.empty((2, size, augment.channels, augment.global_px, augment.global_px), dtype=np.uint8)
-        local_crops = np.empty((count, size, augment.channels, augment.local_px, augment.local_px), dtype=np.uint8)
+        channels, high, low = augment.channels, augment.global_px, augment.local_px
+        global_crops = self._memory.array((2, size, channels, high, high), np.uint8)
+        local_crops = self._memory.array((count, size, channels, low, low), np.uint8)
         keys: list[str] = []
         numbers: list[int] = []
         skipped: list[tuple[str, str]] = []

@@ -12,6 +12,7 @@ from contracts.errors import ConfigError, UserError
 from trainer.data.augment.normalize import normalize
 from trainer.data.batch import CropBatch
 from trainer.data.batch_maker import BatchMaker, LoaderSettings, RawBatch
+from trainer.data.kept_memory import KeptMemory
 from trainer.data.sources.source import ImageSource
 
 __all__ = ["BatchLoader", "LoaderSettings", "SkippedImages", "build_loader"]
@@ -44,6 +45,7 @@ class BatchLoader:
         self.source = source
         self.settings = settings
         self.skipped = SkippedImages()
+        self._memory = KeptMemory()
 
     def __iter__(self) -> Iterator[CropBatch]:
         settings = self.settings
@@ -70,8 +72,8 @@ class BatchLoader:
         mean, std = per_channel(augment.mean, augment.channels), per_channel(augment.std, augment.channels)
         device = self.settings.device
         return CropBatch(
-            normalize(raw.global_crops.to(device, non_blocking=True), mean, std),
-            normalize(raw.local_crops.to(device, non_blocking=True), mean, std),
+            normalize(raw.global_crops.to(device, non_blocking=True), mean, std, self._memory),
+            normalize(raw.local_crops.to(device, non_blocking=True), mean, std, self._memory),
             raw.masks.to(device, non_blocking=True),
             raw.keys,
             raw.position,

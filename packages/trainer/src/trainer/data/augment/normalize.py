@@ -9,15 +9,20 @@ import torch
 from torch import Tensor
 
 from trainer.data.augment import compiled
+from trainer.data.kept_memory import KeptMemory
 
 
-def normalize(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """One multiplication and one addition per value. Shapes: uint8 [B, C, H, W] -> float32 [B, C, H, W]."""
+def normalize(
+    pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...], memory: KeptMemory | None = None
+) -> Tensor:
+    """One multiplication and one addition per value; the result may lie in `memory`.
+
+    Shapes: uint8 [B, C, H, W] -> float32 [B, C, H, W].
+    """
     scale, shift = _scale_and_shift(mean, std)
     library = compiled.kernels() if pixels.device.type == "cpu" else None
     if library is not None:
-        # NumPy asks for huge pages: without them, the first touch of a large batch costs more than its arithmetic.
-        result = np.empty(pixels.shape, dtype=np.float32)
+        result = (memory or KeptMemory()).array(tuple(pixels.shape), np.float32)
         compiled.normalize(library, pixels.contiguous().numpy(), scale.numpy(), shift.numpy(), result)
         return torch.from_numpy(result)
     shape = (1, -1, 1, 1)
