@@ -13,6 +13,7 @@ from PIL import Image
 from contracts.errors import MissingInput, UserError
 from contracts.tables import GROUPS, PAIRS, SELECTION, read_table
 from curation import api
+from curation.dedup import near_pairs
 from curation.dedup.options import dedup_overrides
 
 
@@ -121,3 +122,32 @@ def test_what_is_missing_is_said_in_a_sentence(workspace: api.Workspace) -> None
         run(workspace, against=["nowhere"])
     with pytest.raises(UserError, match="threshold"):
         run(workspace, model="scene")
+
+
+@pytest.mark.parametrize("index", ["exact", "ivf"])
+def test_added_images_are_joined_with_the_old_without_joining_those_again(
+    workspace: api.Workspace, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(workspace, index=index)
+    pool = workspace.root.parent / "pool"
+    for number in (11, 12, 30, 31):
+        save(picture(number), pool / f"{number:02d}-later.jpg", quality=70)
+    save(picture(30), pool / "30-again.jpg", quality=40)
+    joined = []
+    real = near_pairs.self_join
+
+    def counted(vectors: np.ndarray, *rest: object, **named: object) -> object:
+        joined.append(len(vectors))
+        return real(vectors, *rest, **named)
+
+    monkeypatch.setattr(near_pairs, "self_join", counted)
+    config = workspace.config(dedup_overrides({"index": index}))
+    with api.open_engine("local") as engine:
+        api.ingest(workspace, config, engine)
+        grown = api.dedup(workspace, config, engine)
+    assert joined == [5]
+    assert (grown.images, grown.kept) == (35, 22)
+    (workspace.dedup / "pairs.json").unlink()
+    again = run(workspace, index=index)
+    assert joined == [5, 35]
+    assert (again.kept, again.pairs) == (grown.kept, grown.pairs)

@@ -99,13 +99,28 @@ def test_size_histogram_doubles_its_bins() -> None:
 def test_pairs_on_disk_serve_higher_thresholds_and_the_same_vectors_only(tmp_path: Path) -> None:
     pool = small_pool()
     pairs = pairs_of(pool, 0.7)
-    made = PairsMade("v1", "exact 0 0", None, 0.7)
+    made = PairsMade("v1", 6, "exact 0 0", None, 0.7)
     write_pairs(tmp_path, pool.keys, pairs, made)
-    again = read_pairs(tmp_path, pool.keys, PairsMade("v1", "exact 0 0", None, 0.9))
-    assert again is not None
-    assert np.array_equal(again.a, pairs.a) and np.array_equal(again.cosine, pairs.cosine)
-    assert read_pairs(tmp_path, pool.keys, PairsMade("v1", "exact 0 0", None, 0.6)) is None
-    assert read_pairs(tmp_path, pool.keys, PairsMade("v2", "exact 0 0", None, 0.9)) is None
-    assert read_pairs(tmp_path, pool.keys, PairsMade("v1", "exact 0 0", 64, 0.9)) is None
+    there = read_pairs(tmp_path, pool.keys)
+    assert there is not None and there.made == made
+    assert np.array_equal(there.pairs.a, pairs.a) and np.array_equal(there.pairs.cosine, pairs.cosine)
+    assert made.serves(PairsMade("v1", 6, "exact 0 0", None, 0.9))
+    for other in (
+        PairsMade("v1", 6, "exact 0 0", None, 0.6),
+        PairsMade("v2", 6, "exact 0 0", None, 0.9),
+        PairsMade("v1", 6, "exact 0 0", 64, 0.9),
+        PairsMade("v1", 6, "ivf 10 2", None, 0.9),
+    ):
+        assert not made.serves(other)
+    assert read_pairs(tmp_path, pool.keys[:3]) is None
     (tmp_path / "pairs.parquet").write_bytes(b"cut short")
-    assert read_pairs(tmp_path, pool.keys, PairsMade("v1", "exact 0 0", None, 0.9)) is None
+    assert read_pairs(tmp_path, pool.keys) is None
+
+
+def test_pairs_may_grow_only_by_more_images_under_the_same_rule() -> None:
+    made = PairsMade("v1", 6, "ivf 10 2", None, 0.5)
+    assert made.may_grow_into(PairsMade("v2", 9, "ivf 12 3", None, 0.6))
+    assert not made.may_grow_into(PairsMade("v2", 9, "exact 0 0", None, 0.6))
+    assert not made.may_grow_into(PairsMade("v2", 9, "ivf 10 2", None, 0.4))
+    assert not made.may_grow_into(PairsMade("v2", 9, "ivf 10 2", 64, 0.6))
+    assert not made.may_grow_into(PairsMade("v2", 6, "ivf 10 2", None, 0.6))

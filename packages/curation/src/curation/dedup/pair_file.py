@@ -25,9 +25,13 @@ FORMAT, VERSION = "winnow.pairs-header", 1
 
 @dataclass(frozen=True)
 class PairsMade:
-    """What the pairs were made from. `neighbors` None: all pairs above the cosine."""
+    """What the pairs were made from: the first `rows` images of a store, named by `vectors`.
+
+    `neighbors` None: all pairs above the cosine. `index`: its kind, and its parameters after a space.
+    """
 
     vectors: str
+    rows: int
     index: str
     neighbors: int | None
     lowest_cosine: float
@@ -36,6 +40,12 @@ class PairsMade:
         """Whether the pairs on disk answer what is wanted now."""
         same = (self.vectors, self.index, self.neighbors) == (wanted.vectors, wanted.index, wanted.neighbors)
         return same and self.lowest_cosine <= wanted.lowest_cosine
+
+    def may_grow_into(self, wanted: PairsMade) -> bool:
+        """Whether only pairs of further images have to be added: these images come first, all pairs are kept."""
+        same_kind = self.index.split(" ")[0] == wanted.index.split(" ")[0]
+        all_pairs = self.neighbors is None and wanted.neighbors is None
+        return 0 < self.rows < wanted.rows and same_kind and all_pairs and self.lowest_cosine <= wanted.lowest_cosine
 
 
 def vectors_identity(store: EmbeddingStore, keys: pa.Array) -> str:
@@ -64,20 +74,28 @@ def write_pairs(folder: Path, keys: pa.Array, pairs: Pairs, made: PairsMade) -> 
     write_header(header, format_name=FORMAT, version=VERSION, config_sha256="", fields=fields)
 
 
-def read_pairs(folder: Path, keys: pa.Array, wanted: PairsMade) -> Pairs | None:
-    """Pairs of rows of `keys`, or None when what is on disk does not answer. Sorted by (a, b), a < b."""
+@dataclass(frozen=True)
+class PairsOnDisk:
+    """Pairs of rows, sorted by (a, b), a < b, and what they were made from."""
+
+    pairs: Pairs
+    made: PairsMade
+
+
+def read_pairs(folder: Path, keys: pa.Array) -> PairsOnDisk | None:
+    """What is on disk, as rows of `keys`; None when there is nothing, or something unreadable or of other images."""
     try:
         header = read_header(folder / "pairs.json", format_name=FORMAT, version=VERSION, made_with="curate dedup")
         made = PairsMade(**{name: header[name] for name in PairsMade.__dataclass_fields__})
-        if not made.serves(wanted):
-            return None
         table = read_table(folder / "pairs.parquet", PAIRS)
     except (UserError, KeyError, TypeError):
         # Anything unreadable is made anew: the file is a cache of the vectors.
         return None
-    first = pc.index_in(table.column("key_a"), value_set=keys).to_numpy().astype(np.int64)
-    second = pc.index_in(table.column("key_b"), value_set=keys).to_numpy().astype(np.int64)
-    a, b = np.minimum(first, second), np.maximum(first, second)
+    first = pc.index_in(table.column("key_a"), value_set=keys)
+    second = pc.index_in(table.column("key_b"), value_set=keys)
+    if first.null_count or second.null_count:
+        return None
+    x, y = first.to_numpy().astype(np.int64), second.to_numpy().astype(np.int64)
+    a, b = np.minimum(x, y), np.maximum(x, y)
     order = np.lexsort((b, a))
-    cosine = table.column("cosine").to_numpy()
-    return Pairs(a[order], b[order], cosine[order])
+    return PairsOnDisk(Pairs(a[order], b[order], table.column("cosine").to_numpy()[order]), made)
