@@ -96,7 +96,7 @@ def run_method(name: str, vectors: np.ndarray, min_cosine: float, lists: int | N
 
 
 def true_pairs(vectors: np.ndarray, min_cosine: float, sample: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a sample of rows with every row (all: None). Shapes: int64 [P], low * N + high; partners [N], -1 unknown."""
+    """Pairs of a sample of rows with every row. Shapes: int64 [P], low * N + high; partners [N], -1 unknown."""
     rows = len(vectors)
     if sample is None or sample >= rows:
         found = list(exact_candidates(vectors, min_cosine))
