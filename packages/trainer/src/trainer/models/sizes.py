@@ -14,7 +14,7 @@ PATCH_SIZES = (4, 8, 14, 16)
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Width, depth and feed-forward kind. Source: DINOv2 (arXiv 2304.07193), Table 17; vitp, vitn and vitti are ours."""
+    """Width, depth, feed-forward kind. Source: DINOv2 (arXiv 2304.07193), Table 17; vitp, vitn, vitti are ours."""
 
     embed_dim: int
     depth: int
