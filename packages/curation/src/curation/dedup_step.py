@@ -19,7 +19,7 @@ from curation.embed.table import model_name
 from curation.engine import Engine
 from curation.filters.filter_files import filtered_keys
 from curation.retrieve.image_set import SetSettings, prepare_image_set
-from curation.retrieve.seed_lookup import LookupPlaces, find_set
+from curation.retrieve.seed_lookup import FoundSet, LookupPlaces, find_set
 from curation.select.selection import recompute_selection
 from curation.workspace import Workspace
 
@@ -29,11 +29,13 @@ Say = Callable[[str], None]
 def run_dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> DedupReport:
     """Deduplicate a workspace. Errors: MissingInput (catalogue, model, reference), UserError (threshold)."""
     workspace.require_catalog()
+    found = _find_references(workspace, config)
+    store = _embedded(workspace, config, engine, say)
     inputs = DedupInputs(
         folder=workspace.dedup,
         catalog_folder=workspace.catalog,
-        store=_embedded(workspace, config, engine, say),
-        references=_references(workspace, config, engine, say),
+        store=store,
+        references=_references(workspace, config, found, engine, say),
         filtered=filtered_keys(workspace.filters),
     )
     report = dedup_pool(inputs, config.dedup, say)
@@ -67,8 +69,8 @@ def _embedded(workspace: Workspace, config: CurateConfig, engine: Engine, say: S
     return EmbeddingStore.open(folder)
 
 
-def _references(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> dict[str, EmbeddingStore]:
-    """The reference sets asked for, catalogued and embedded with the model of the pool."""
+def _find_references(workspace: Workspace, config: CurateConfig) -> list[FoundSet]:
+    """Where the reference sets are, before any work starts. Errors: MissingInput."""
     places = LookupPlaces(
         workspace=workspace.root,
         working_folder=Path.cwd(),
@@ -76,11 +78,17 @@ def _references(workspace: Workspace, config: CurateConfig, engine: Engine, say:
         sources=config.sources,
         hub=config.retrieve.hub,
     )
+    return [find_set(text, places) for text in config.dedup.against]
+
+
+def _references(
+    workspace: Workspace, config: CurateConfig, found: Sequence[FoundSet], engine: Engine, say: Say
+) -> dict[str, EmbeddingStore]:
+    """The reference sets, catalogued and embedded with the model of the pool."""
+    settings = SetSettings(config.dedup.model, config.ingest, config.embed)
     stores = {}
-    for text in config.dedup.against:
-        found = find_set(text, places)
-        settings = SetSettings(config.dedup.model, config.ingest, config.embed)
-        prepared = prepare_image_set(workspace.image_set(found.name).root, found, settings, engine)
-        say(f"reference set {found.name}: {prepared.store.rows:,} images from {found.source}")
-        stores[found.name] = prepared.store
+    for one in found:
+        prepared = prepare_image_set(workspace.image_set(one.name).root, one, settings, engine)
+        say(f"reference set {one.name}: {prepared.store.rows:,} images from {one.source}")
+        stores[one.name] = prepared.store
     return stores
