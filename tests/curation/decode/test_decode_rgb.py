@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curation.decode import BadImage, DecodeLimits, decode_rgb, probe_image
+from curation.decode import BadImage, DecodeLimits, decode_rgb, open_image
 
 RNG = np.random.default_rng(0)
 PICTURE = np.kron(RNG.integers(0, 255, (6, 8, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))  # 48 x 64
@@ -37,8 +37,8 @@ def test_exif_orientation_agrees_with_pillow(orientation: int, form: str) -> Non
 
     wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
     assert close(decode_rgb(data), wanted, 1.0)
-    probe = probe_image(data, DecodeLimits())
-    assert (probe.height_px, probe.width_px) == wanted.shape[:2]
+    opened = open_image(data, DecodeLimits())
+    assert (opened.height_px, opened.width_px) == wanted.shape[:2]
 
 
 def test_modes_become_rgb() -> None:

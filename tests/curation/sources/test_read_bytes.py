@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.errors import MissingInput, UserError
-from curation.sources.archives import CutArchive, iterate_images
+from curation.sources.archives import iterate_images
 from curation.sources.listing import list_source
 from curation.sources.read_bytes import read_bytes
 from curation.sources.tables import image_column
+from curation.sources.tar_members import CutArchive
 from curation.sources.uri import file_uri, member_uri
 
 
@@ -63,7 +64,7 @@ def test_a_member_cannot_lead_out_of_its_archive(tmp_path: Path) -> None:
         link = tarfile.TarInfo("link.jpg")
         link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret.jpg")
         tar.addfile(link)
-    assert [name for name, _ in iterate_images(tmp_path / "t.tar")] == ["1.jpg"]
+    assert [name for name, _ in iterate_images(str(tmp_path / "t.tar"))] == ["1.jpg"]
     asked = [
         member_uri(tmp_path / "t.tar", name) for name in ("link.jpg", "../secret.jpg", str(tmp_path / "secret.jpg"))
     ]
@@ -77,7 +78,7 @@ def test_a_cut_archive_gives_what_it_has_and_says_so(tmp_path: Path, keep: int) 
     file.write_bytes(file.read_bytes()[:keep])
     seen = []
     with pytest.raises(CutArchive):
-        for name, data in iterate_images(file):
+        for name, data in iterate_images(str(file)):
             seen.append((name, len(data)))
     assert seen == [(f"{i}.jpg", 400) for i in range(len(seen))]
     assert len(seen) < 4
@@ -91,10 +92,10 @@ def test_a_folder_lists_files_archives_and_tables(tmp_path: Path) -> None:
     pq.write_table(pa.table({"url": ["u"], "key": ["1"]}), tmp_path / "00000.parquet")
     write_table(tmp_path / "p.parquet", [b"r0"])
     listing = list_source(str(tmp_path))
-    assert [Path(f).relative_to(tmp_path).as_posix() for f in listing.files] == ["b/a.png", "b/notes.md", "z.jpg"]
-    assert [Path(f).name for f in listing.archives] == ["00000.tar"]
+    files = [Path(f).relative_to(tmp_path).as_posix() for f in listing.files.to_pylist()]
+    assert files == ["b/a.png", "b/notes.md", "z.jpg"]
     assert [(Path(f).name, rows) for f, rows in listing.tables] == [("p.parquet", 1)]
-    assert [Path(f).name for f in listing.skipped_tables] == ["00000.parquet"]
+    assert [(Path(a).name, Path(d).name) for a, d in listing.archives] == [("00000.tar", "00000.parquet")]
 
 
 def test_lists_patterns_and_single_files(tmp_path: Path) -> None:
@@ -103,9 +104,10 @@ def test_lists_patterns_and_single_files(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "list.txt").write_text("# photos\na.jpg\n\n001.tar\n")
     listing = list_source(str(tmp_path / "list.txt"))
-    assert ([Path(f).name for f in listing.files], [Path(f).name for f in listing.archives]) == (["a.jpg"], ["001.tar"])
+    assert [Path(f).name for f in listing.files.to_pylist()] == ["a.jpg"]
+    assert [Path(a).name for a, _ in listing.archives] == ["001.tar"]
     assert len(list_source(f"{tmp_path}/{{000..002}}.tar").archives) == 3
-    assert list_source(str(tmp_path / "a.jpg")).files == [str(tmp_path / "a.jpg")]
+    assert list_source(str(tmp_path / "a.jpg")).files.to_pylist() == [str(tmp_path / "a.jpg")]
     with pytest.raises(MissingInput, match=r"003\.tar"):
         list_source(f"{tmp_path}/{{000..004}}.tar")
 
@@ -116,8 +118,8 @@ def test_what_offers_nothing_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="offers no image"):
         list_source(str(tmp_path / "empty"))
-    pq.write_table(pa.table({"url": ["u"]}), tmp_path / "urls.parquet")
-    with pytest.raises(UserError, match="found: url"):
+    pq.write_table(pa.table({"link": ["u"]}), tmp_path / "urls.parquet")
+    with pytest.raises(UserError, match="found: link"):
         list_source(str(tmp_path / "urls.parquet"))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="not a readable Parquet"):

@@ -20,6 +20,7 @@ from curation.retrieve.retrieval_files import SeedResult, read_retrievals
 from curation.retrieve_step import stale_seeds
 from curation.select.flow import flow_counts
 from curation.select.selection import read_groups, recompute_selection
+from curation.sources.filesystem import is_remote
 from curation.workspace import Workspace
 from curation.write.build import CardSettings, build_dataset, is_built
 from curation.write.composition import Part, SeedCounts
@@ -27,7 +28,7 @@ from curation.write.datacomp_subset import SubsetReport, write_subset
 from curation.write.mixing import mix
 from curation.write.plan import BuildPlan, plan_build
 from curation.write.samples import IMAGE_COLUMNS, plan_samples
-from curation.write.upload import UploadReport, is_remote, upload_dataset
+from curation.write.upload import UploadReport, upload_dataset
 
 COLUMNS = tuple(name for name in IMAGE_COLUMNS if name not in ("key", "uri"))
 

@@ -11,6 +11,9 @@ REASONS = {
     "too_large": "more pixels than the limit (a decompression bomb, or a picture to be tiled first)",
     "too_small": "a side shorter than the limit",
     "too_long": "an aspect ratio above the limit",
+    "not_downloaded": "there are no bytes behind its address",
+    "opted_out": "its server asks robots to leave it alone",
+    "changed": "the downloaded bytes are not those that the table's checksum stands for",
 }
 
 

@@ -13,5 +13,6 @@ class DecodeLimits(StrictModel):
     max_pixels: int = Field(
         default=178_956_970, ge=1, description="width * height above which an image is refused (Pillow's bomb limit)"
     )
+    max_bytes: int = Field(default=256 << 20, ge=1, description="size of a file above which it is refused unread")
     min_side_px: int = Field(default=8, ge=1, description="shorter side below which an image is refused")
     max_aspect: float = Field(default=50.0, ge=1, description="longer side / shorter side above which it is refused")

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from contracts.errors import UserError
 from contracts.keys import key_of_bytes
 from contracts.tables import CATALOG, write_table
 from curation.catalog import part_file
-from curation.decode import BadImage, DecodeLimits, decode_rgb, probe_image
+from curation.decode import BadImage, DecodeLimits, open_image
+from curation.ingest.config import IngestConfig
 from curation.ingest.parts import IngestPart
-from curation.ingest.phash import phash
-from curation.sources.archives import CutArchive, iterate_images
-from curation.sources.tables import read_rows
-from curation.sources.uri import file_uri, member_uri
+from curation.ingest.phash import SIDE_PX, phash_many, small_grey
+from curation.sources.origins import Offered, ReadSettings, offered
 
-HASH_SIDE_PX = 64
-Offered = tuple[str, bytes | BadImage]
+DECODED_SIDE_PX = 2 * SIDE_PX
+HASHES_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -33,75 +34,88 @@ class PartCounts:
     reasons: dict[str, int]
 
 
-def make_worker(catalog_folder: str, limits: DecodeLimits) -> Callable[[IngestPart], PartCounts]:
+def make_worker(catalog_folder: str, settings: IngestConfig) -> Callable[[IngestPart], PartCounts]:
     """Built once per worker."""
+    import cv2
+
+    cv2.setNumThreads(1)  # the workers themselves are what runs at once
+    read = ReadSettings(settings.limits.max_bytes, settings.download)
 
     def work(part: IngestPart) -> PartCounts:
-        return catalogue_part(part, Path(catalog_folder), limits)
+        table = catalogue(offered(part.origin, read), part.source, settings.limits)
+        return publish_part(table, Path(catalog_folder), part.number)
 
     return work
 
 
-def catalogue_part(part: IngestPart, catalog_folder: Path, limits: DecodeLimits) -> PartCounts:
-    """Describe every image of a part and publish the table."""
-    rows = [_describe(uri, data, part.source, limits) for uri, data in offered(part)]
-    columns = {field.name: [row.get(field.name) for row in rows] for field in CATALOG.schema}
-    table = pa.table({name: pa.array(values, _plain_type(name)) for name, values in columns.items()})
-    write_table(part_file(catalog_folder, part.number), table, CATALOG)
-    reasons = Counter(str(row["error"]).partition(":")[0] for row in rows if row["error"])
-    return PartCounts(len(rows), sum(row.get("byte_count") or 0 for row in rows), dict(reasons))
+def publish_part(table: pa.Table, catalog_folder: Path, number: int) -> PartCounts:
+    """Publish a part and count it."""
+    write_table(part_file(catalog_folder, number), table, CATALOG)
+    reasons = Counter(error.partition(":")[0] for error in table.column("error").drop_null().to_pylist())
+    return PartCounts(table.num_rows, sum(table.column("byte_count").drop_null().to_pylist()), dict(reasons))
+
+
+def catalogue(images: Iterable[Offered], source: str, limits: DecodeLimits) -> pa.Table:
+    """Describe images: a row each, in the columns of contracts.tables.CATALOG."""
+    rows = _Rows()
+    for uri, data in images:
+        rows.add(uri, data, limits)
+    return rows.table(source)
+
+
+class _Rows:
+    """Columns that grow a row at a time; pictures wait for their hash in blocks."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {field.name: [] for field in CATALOG.schema}
+        self._waiting: list[NDArray[np.uint8]] = []
+        self._hashes: list[NDArray[np.uint64]] = []
+
+    def add(self, uri: str, data: bytes | BadImage, limits: DecodeLimits) -> None:
+        key = size = form = width = height = error = None
+        try:
+            if isinstance(data, BadImage):
+                raise data
+            key, size = key_of_bytes(data), len(data)
+            if size > limits.max_bytes:
+                raise BadImage("too_large", f"{size} bytes, limit {limits.max_bytes}")
+            opened = open_image(data, limits)
+            form, width, height = opened.format, opened.width_px, opened.height_px
+            self._waiting.append(small_grey(opened.grey(DECODED_SIDE_PX)))
+            if len(self._waiting) == HASHES_AT_ONCE:
+                self._hash()
+        except BadImage as bad:
+            error = str(bad)
+        for name, value in (
+            ("key", key),
+            ("uri", uri),
+            ("byte_count", size),
+            ("format", form),
+            ("width_px", width),
+            ("height_px", height),
+            ("error", error),
+        ):
+            self._columns[name].append(value)
+
+    def _hash(self) -> None:
+        if self._waiting:
+            self._hashes.append(phash_many(np.stack(self._waiting)))
+            self._waiting = []
+
+    def table(self, source: str) -> pa.Table:
+        self._hash()
+        error = pa.array(self._columns["error"], pa.string())
+        usable = error.is_null().to_numpy(zero_copy_only=False)
+        hashes = np.zeros(len(usable), np.uint64)
+        hashes[usable] = np.concatenate(self._hashes) if self._hashes else 0
+        columns = {name: pa.array(values, _plain_type(name)) for name, values in self._columns.items() if values}
+        columns["source"] = pa.repeat(source, len(usable))
+        columns["phash"] = pa.array(hashes, pa.uint64(), mask=~usable)
+        columns["status"] = pa.array(np.where(usable, "ok", "quarantined"), pa.string())
+        columns["error"] = error
+        return pa.table({field.name: columns.get(field.name, pa.nulls(0)) for field in CATALOG.schema})
 
 
 def _plain_type(column: str) -> pa.DataType:
     kind = CATALOG.schema.field(column).type
     return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def offered(part: IngestPart) -> Iterator[Offered]:
-    """(uri, bytes or the reason why they cannot be read) of every image of a part."""
-    if part.archive:
-        yield from _in_archive(part.archive)
-    elif part.table:
-        yield from _in_table(part.table, range(*part.rows))
-    else:
-        for path in part.files:
-            yield file_uri(path), _read(path)
-
-
-def _read(path: str) -> bytes | BadImage:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        return BadImage("unreadable", f"{error.strerror or error}")
-
-
-def _in_archive(path: str) -> Iterator[Offered]:
-    try:
-        for member, data in iterate_images(path):
-            yield member_uri(path, member), data
-    except CutArchive as error:
-        # A row for the rest of the archive, so that the loss is counted and named.
-        yield member_uri(path, ""), BadImage("truncated", f"the archive cannot be read to its end: {error}")
-
-
-def _in_table(path: str, rows: range) -> Iterator[Offered]:
-    row = rows.start
-    try:
-        for row, data in zip(rows, read_rows(path, rows), strict=True):
-            yield member_uri(path, row), data if data is not None else BadImage("empty", "the cell holds no bytes")
-    except (pa.ArrowInvalid, OSError, ValueError, UserError) as error:
-        yield member_uri(path, row), BadImage("unreadable", f"the table cannot be read on: {error}")
-
-
-def _describe(uri: str, data: bytes | BadImage, source: str, limits: DecodeLimits) -> dict[str, object]:
-    row: dict[str, object] = {"uri": uri, "source": source, "status": "quarantined", "error": None}
-    if isinstance(data, BadImage):
-        return {**row, "error": str(data)}
-    row |= {"key": key_of_bytes(data), "byte_count": len(data)}
-    try:
-        probe = probe_image(data, limits)
-        row |= {"format": probe.format, "width_px": probe.width_px, "height_px": probe.height_px}
-        row["phash"] = phash(decode_rgb(data, limits, max_side_px=HASH_SIDE_PX))
-    except BadImage as bad:
-        return {**row, "error": str(bad)}
-    return {**row, "status": "ok"}

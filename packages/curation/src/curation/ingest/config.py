@@ -6,6 +6,7 @@ from pydantic import Field
 
 from contracts.config import StrictModel
 from curation.decode.limits import DecodeLimits
+from curation.sources.download.config import DownloadConfig
 
 
 class IngestConfig(StrictModel):
@@ -15,3 +16,4 @@ class IngestConfig(StrictModel):
         default=4096, ge=1, le=1_000_000, description="loose files or table rows per part, the unit of resuming"
     )
     limits: DecodeLimits = Field(default_factory=DecodeLimits, description="which images are accepted at all")
+    download: DownloadConfig = Field(default_factory=DownloadConfig, description="tables of addresses")

@@ -18,7 +18,7 @@ from curation.catalog import part_numbers, read_catalog, reason_counts
 from curation.engine import Engine
 from curation.ingest.catalogue_part import make_worker
 from curation.ingest.config import IngestConfig
-from curation.ingest.parts import plan_parts
+from curation.ingest.parts import PartSizes, plan_parts
 from curation.sources.listing import list_source
 
 
@@ -33,7 +33,6 @@ class IngestReport:
     reasons: dict[str, int]
     offered_now: int
     parts_now: int
-    tables_skipped: int
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,12 +51,11 @@ def ingest(sources: Sequence[str], catalog_folder: Path, settings: IngestConfig,
     listings = [list_source(source) for source in dict.fromkeys(sources)]
     used = set(part_numbers(catalog_folder))
     known = read_catalog(catalog_folder, ["uri"]).column("uri").combine_chunks()
-    parts = plan_parts(listings, known, used, settings.part_images)
-    offered_now = 0
-    worker = partial(make_worker, str(catalog_folder), settings.limits)
-    for _, counts in engine.map_parts(worker, parts, label="ingest"):
-        offered_now += counts.offered
-    report = _report(catalog_folder, offered_now, len(parts), sum(len(one.skipped_tables) for one in listings), started)
+    sizes = PartSizes(settings.part_images, settings.download.part_rows)
+    parts = plan_parts(listings, known, used, sizes, downloads_folder(catalog_folder))
+    worker = partial(make_worker, str(catalog_folder), settings)
+    counts = [found.offered for _, found in engine.map_parts(worker, parts, label="ingest")]
+    report = count_catalogue(catalog_folder, sum(counts), len(parts), started)
     if report.catalogued == 0:
         reasons = ", ".join(f"{count} {code}" for code, count in Counter(report.reasons).most_common(3))
         raise UserError(
@@ -66,7 +64,13 @@ def ingest(sources: Sequence[str], catalog_folder: Path, settings: IngestConfig,
     return report
 
 
-def _report(folder: Path, offered_now: int, parts_now: int, skipped: int, started: float) -> IngestReport:
+def downloads_folder(catalog_folder: Path) -> Path:
+    """Where images that are given by address are kept: beside the catalogue."""
+    return catalog_folder.parent.absolute() / "downloads"
+
+
+def count_catalogue(folder: Path, offered_now: int, parts_now: int, started: float) -> IngestReport:
+    """Counts of the whole catalogue. `started`: of time.perf_counter."""
     table = read_catalog(folder, ["key", "status", "error"])
     ok = table.filter(pc.equal(table.column("status"), "ok"))
     return IngestReport(
@@ -77,6 +81,5 @@ def _report(folder: Path, offered_now: int, parts_now: int, skipped: int, starte
         reasons=reason_counts(table.column("error")),
         offered_now=offered_now,
         parts_now=parts_now,
-        tables_skipped=skipped,
         seconds=round(time.perf_counter() - started, 2),
     )

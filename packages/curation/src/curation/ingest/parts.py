@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.sources.download.store import store_file
 from curation.sources.listing import Listing
-from curation.sources.uri import escape, file_uri
+from curation.sources.origins import Archive, Files, Origin, Refused, TableRows, UrlRows
+from curation.sources.uri import escape, file_uri, member_uri
 
 SMALLEST_PART = 128
 PARTS_OF_A_SMALL_POOL = 16
@@ -22,14 +26,34 @@ PARTS_OF_A_SMALL_POOL = 16
 
 @dataclass(frozen=True)
 class IngestPart:
-    """One part: some loose files, one archive, or a range of rows of one table."""
+    """One part of the catalogue: its number, the source it belongs to, and where its images are."""
 
     number: int
     source: str
-    files: tuple[str, ...] = ()
-    archive: str = ""
-    table: str = ""
-    rows: tuple[int, int] = (0, 0)
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class PartSizes:
+    """`rows`: loose files or table rows per part at most; `url_rows`: addresses per part."""
+
+    rows: int
+    url_rows: int
+
+
+def plan_parts(
+    listings: Sequence[Listing], known_uris: pa.Array, used_numbers: set[int], sizes: PartSizes, downloads: Path
+) -> list[IngestPart]:
+    """Parts that are not catalogued yet. `known_uris`: the uri column of the catalogue; `downloads`: where to."""
+    chunk = chunk_size(listings, sizes.rows)
+    known = Known(known_uris)
+    free = (number for number in count() if number not in used_numbers)
+    parts: list[IngestPart] = []
+    for listing in listings:
+        found = _origins(listing, known, chunk, sizes.url_rows, downloads)
+        parts.extend(IngestPart(next(free), listing.source, origin) for origin in found)
+        known.add(listing)
+    return parts
 
 
 def chunk_size(listings: Sequence[Listing], largest: int) -> int:
@@ -38,62 +62,58 @@ def chunk_size(listings: Sequence[Listing], largest: int) -> int:
     return min(largest, max(SMALLEST_PART, -(-offered // PARTS_OF_A_SMALL_POOL)))
 
 
-def plan_parts(
-    listings: Sequence[Listing], known_uris: pa.Array, used_numbers: set[int], largest: int
-) -> list[IngestPart]:
-    """Parts that are not catalogued yet. `known_uris`: the uri column of the catalogue."""
-    chunk = chunk_size(listings, largest)
-    known_containers = _containers(known_uris)
-    numbers = _free_numbers(used_numbers)
-    parts: list[IngestPart] = []
-    for listing in listings:
-        parts += [
-            IngestPart(next(numbers), listing.source, files=tuple(files))
-            for files in _chunks(_fresh(listing.files, known_uris), chunk)
-        ]
-        parts += [
-            IngestPart(next(numbers), listing.source, archive=archive)
-            for archive in listing.archives
-            if escape(archive) not in known_containers
-        ]
-        for table, rows in listing.tables:
-            for start in range(0, rows, chunk):
-                stop = min(start + chunk, rows)
-                if not _row_is_known(known_containers.get(escape(table)), start, stop):
-                    parts.append(IngestPart(next(numbers), listing.source, table=table, rows=(start, stop)))
-    return parts
+class Known:
+    """What the catalogue holds, and what an earlier source of the same call offers."""
+
+    def __init__(self, uris: pa.Array) -> None:
+        inside = uris.filter(pc.match_substring(uris, "#"))
+        containers = pc.list_element(pc.split_pattern(inside, "#", max_splits=1), 0)
+        self._containers = set(pc.unique(containers).to_pylist())
+        self._uris = uris
+
+    def add(self, listing: Listing) -> None:
+        """What this source offers is offered."""
+        self._uris = pa.concat_arrays([self._uris, listing.files])
+        self._containers |= {escape(path) for path, _ in [*listing.archives, *listing.tables, *listing.url_tables]}
+
+    def fresh(self, uris: pa.Array) -> pa.Array:
+        """Uris that are not known yet."""
+        return uris.filter(pc.invert(pc.is_in(uris, value_set=self._uris)))
+
+    def has(self, container: str) -> bool:
+        """Whether an archive or table is known at all."""
+        return escape(container) in self._containers
+
+    def has_row(self, table: str, rows: Sequence[int]) -> bool:
+        """Whether one of these rows of a table is known."""
+        if escape(table) not in self._containers:
+            return False
+        asked = pa.array([member_uri(table, row) for row in rows])
+        return bool(pc.any(pc.is_in(asked, value_set=self._uris)).as_py())
 
 
-def _fresh(files: Sequence[str], known_uris: pa.Array) -> list[str]:
-    uris = pa.array([file_uri(path) for path in files], pa.string())
-    known = pc.is_in(uris, value_set=known_uris).to_pylist() if len(files) else []
-    return [path for path, is_known in zip(files, known, strict=True) if not is_known]
+def _origins(listing: Listing, known: Known, chunk: int, url_rows: int, downloads: Path) -> Iterator[Origin]:
+    files = known.fresh(listing.files)
+    for start in range(0, len(files), chunk):
+        # Copied, so that a part does not carry the whole listing when it is sent to a worker.
+        yield Files(pa.concat_arrays([files.slice(start, chunk)]))
+    for archive, description in listing.archives:
+        if not known.has(archive):
+            yield Archive(archive, description)
+    for table, rows in listing.tables:
+        for start, stop in _ranges(rows, chunk):
+            if not known.has_row(table, (start, stop - 1)):
+                yield TableRows(table, start, stop)
+    for table, rows in listing.url_tables:
+        for start, stop in _ranges(rows, url_rows):
+            store = str(store_file(downloads, table, start, stop))
+            if not (known.has(store) or known.has(table)):
+                yield UrlRows(table, start, stop, store)
+    refused = tuple(one for one in listing.refused if len(known.fresh(pa.array([file_uri(one[0])]))))
+    if refused:
+        yield Refused(refused)
 
 
-def _chunks(files: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(files), size):
-        yield files[start : start + size]
-
-
-def _containers(known_uris: pa.Array) -> dict[str, set[str]]:
-    """Escaped path of every catalogued container -> its members or rows that are catalogued."""
-    if not len(known_uris):
-        return {}
-    inside = known_uris.filter(pc.match_substring(known_uris, "#"))
-    containers: dict[str, set[str]] = {}
-    for uri in inside.to_pylist():
-        path, _, member = uri.partition("#")
-        containers.setdefault(path, set()).add(member)
-    return containers
-
-
-def _row_is_known(known_rows: set[str] | None, start: int, stop: int) -> bool:
-    return known_rows is not None and any(str(row) in known_rows for row in (start, stop - 1))
-
-
-def _free_numbers(used: set[int]) -> Iterator[int]:
-    number = 0
-    while True:
-        if number not in used:
-            yield number
-        number += 1
+def _ranges(rows: int, step: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, rows, step):
+        yield start, min(start + step, rows)

@@ -13,21 +13,35 @@ SIDE_PX = 32
 FREQUENCIES = 8
 
 
-def _dct_rows() -> NDArray[np.float32]:
+def _dct_basis() -> NDArray[np.float32]:
+    """Products of the 8 lowest cosines, without the constant, in x and y. Shapes: [32 * 32, 64]."""
     position = (2 * np.arange(SIDE_PX) + 1) * np.pi / (2 * SIDE_PX)
-    return np.cos(np.arange(1, FREQUENCIES + 1)[:, None] * position[None, :]).astype(np.float32)
+    rows = np.cos(np.arange(1, FREQUENCIES + 1)[:, None] * position[None, :])
+    return np.ascontiguousarray(np.kron(rows, rows).T, dtype=np.float32)
 
 
-_ROWS = _dct_rows()
-_BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
+_BASIS = _dct_basis()
+
+
+def small_grey(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What is hashed. Shapes: uint8 [H, W] -> uint8 [32, 32]."""
+    import cv2
+
+    if grey.shape == (SIDE_PX, SIDE_PX):
+        return grey
+    return np.asarray(cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def phash_many(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Hashes of small grey pictures. Shapes: uint8 [N, 32, 32] -> uint64 [N]."""
+    coefficients = small.reshape(len(small), -1).astype(np.float32) @ _BASIS
+    bits = coefficients > np.median(coefficients, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1, bitorder="little").view("<u8").astype(np.uint64)[:, 0]
 
 
 def phash(pixels: NDArray[np.uint8]) -> int:
-    """Hash of a picture. Shapes: uint8 [H, W, 3] -> 64 bits, as an unsigned integer."""
+    """Hash of one picture. Shapes: uint8 [H, W, 3] or [H, W]."""
     import cv2
 
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-    coefficients = (_ROWS @ small @ _ROWS.T).ravel()
-    bits = coefficients > np.median(coefficients)
-    return int(_BITS[bits].sum(dtype=np.uint64))
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8) if pixels.ndim == 3 else pixels
+    return int(phash_many(small_grey(grey)[None])[0])

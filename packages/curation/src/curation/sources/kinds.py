@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-
 ARCHIVE_SUFFIXES = {".tar"}
-TABLE_SUFFIXES = {".parquet"}
+TABLE_SUFFIXES = {".parquet", ".arrow"}
 LIST_SUFFIXES = {".txt", ".lst"}
 # Members of a WebDataset sample that describe an image and are none.
 SIDECAR_SUFFIXES = {
@@ -39,21 +37,32 @@ SIDECAR_SUFFIXES = {
 }
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(name: str) -> bool:
     """A tar archive, by name."""
-    return path.suffix.lower() in ARCHIVE_SUFFIXES
+    return _suffix(name) in ARCHIVE_SUFFIXES
 
 
-def is_table(path: Path) -> bool:
-    """A Parquet table, by name."""
-    return path.suffix.lower() in TABLE_SUFFIXES
+def is_table(name: str) -> bool:
+    """A Parquet or Arrow table, by name."""
+    return _suffix(name) in TABLE_SUFFIXES
 
 
-def is_list(path: Path) -> bool:
+def is_arrow(name: str) -> bool:
+    """An Arrow table, by name."""
+    return _suffix(name) == ".arrow"
+
+
+def is_list(name: str) -> bool:
     """A list of files, by name."""
-    return path.suffix.lower() in LIST_SUFFIXES
+    return _suffix(name) in LIST_SUFFIXES
 
 
 def is_sidecar(member: str) -> bool:
     """A member of an archive that describes an image and is none."""
-    return PurePosixPath(member).suffix.lower() in SIDECAR_SUFFIXES
+    return _suffix(member) in SIDECAR_SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    """The ending in lower case, with its dot; as fast as it can be, since every member of an archive is asked."""
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > name.rfind("/") else ""

@@ -1,4 +1,4 @@
-"""What a pool offers: loose files, archives and tables, listed in one order whatever the file system says."""
+"""What a source offers: loose files, archives and tables, listed in one order whatever the file system says."""
 
 from __future__ import annotations
 
@@ -7,90 +7,140 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from braceexpand import braceexpand
 
-from contracts.errors import MissingInput, UserError
+from contracts.errors import BrokenArtifact, MissingInput, UserError
+from curation.sources.filesystem import is_file, is_remote, list_remote, read_file
+from curation.sources.hub import fetch_dataset, is_hub
 from curation.sources.kinds import is_archive, is_list, is_table
-from curation.sources.tables import image_column, open_table, require_image_column
+from curation.sources.tables import image_column, open_table, require_image_column, row_count
+from curation.sources.uri import file_uri
+from curation.sources.url_tables import url_column
+
+_LINES_PER_BLOCK = 1 << 16
 
 
 @dataclass
 class Listing:
-    """The files of one source. `skipped_tables`: Parquet files without images that describe archives beside them."""
+    """What one source offers, each kind in order of name.
+
+    `files`: uris of loose files. `archives`: (path, Parquet file that describes its members, or ""). `tables`,
+    `url_tables`: (path, rows) of tables with image bytes, and with addresses. `refused`: (path, why) of tables that
+    were found in a folder and hold neither.
+    """
 
     source: str
-    files: list[str] = field(default_factory=list)
-    archives: list[str] = field(default_factory=list)
-    tables: list[tuple[str, int]] = field(default_factory=list)  # (path, rows)
-    skipped_tables: list[str] = field(default_factory=list)
+    files: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    archives: list[tuple[str, str]] = field(default_factory=list)
+    tables: list[tuple[str, int]] = field(default_factory=list)
+    url_tables: list[tuple[str, int]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
     def empty(self) -> bool:
         """Whether nothing is offered."""
-        return not (self.files or self.archives or self.tables)
+        return not (len(self.files) or self.archives or self.tables or self.url_tables)
 
 
 def list_source(source: str) -> Listing:
-    """List a folder (recursive), a tar, a brace pattern of tars, a Parquet table, a file list or one image.
+    """List a folder (recursive), a tar, a brace pattern, a Parquet or Arrow table, a file list, or one image.
 
+    Local or remote (s3://, gs://, ...); `hf://datasets/OWNER/NAME` is fetched from the Hugging Face hub first.
     Errors: MissingInput when it is not there, UserError when it offers nothing.
     """
     listing = Listing(source)
-    if "{" in source and not Path(source).exists():
-        paths = [Path(text) for text in braceexpand(source)]
-        missing = [path for path in paths if not path.is_file()]
+    if is_hub(source):
+        _sort_in(listing, _walk(fetch_dataset(source)), named=False)
+    elif "{" in source and not (is_remote(source) or Path(source).exists()):
+        paths = list(braceexpand(source))
+        missing = [path for path in paths if not is_file(path)]
         if missing:
             raise MissingInput(f"{source} stands for {len(paths)} files and {missing[0]} is not there")
         _sort_in(listing, paths, named=True)
+    elif "{" in source and is_remote(source):
+        _sort_in(listing, braceexpand(source), named=True)
     else:
-        _list_path(listing, Path(source))
+        _list_place(listing, source)
     if listing.empty():
-        raise UserError(f"{source} offers no image: it holds no file, archive or table")
-    for values in (listing.files, listing.archives, listing.tables):
-        values.sort()
+        why = f" ({listing.refused[0][0]}: {listing.refused[0][1]})" if listing.refused else ""
+        raise UserError(f"{source} offers no image: it holds no file, archive or table{why}")
     return listing
 
 
-def _list_path(listing: Listing, path: Path) -> None:
-    if path.is_dir():
-        _sort_in(listing, _walk(path), named=False)
-    elif not path.exists():
-        raise MissingInput(f"there is no {listing.source}: name a folder, a tar, a Parquet table or a list of files")
-    elif is_list(path):
-        _sort_in(listing, _listed(path), named=False)
+def _list_place(listing: Listing, source: str) -> None:
+    if is_list(source) and is_file(source):
+        _sort_in(listing, _listed(source), named=False)
+    elif is_remote(source):
+        found = list(list_remote(source))
+        _sort_in(listing, found, named=found == [source])
+    elif Path(source).is_dir():
+        _sort_in(listing, _walk(source), named=False)
+    elif not Path(source).exists():
+        raise MissingInput(f"there is no {source}: name a folder, a tar, a Parquet table or a list of files")
     else:
-        _sort_in(listing, [path], named=True)
+        _sort_in(listing, [source], named=True)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: str) -> Iterator[str]:
     """Every file below a folder. Links to folders are not followed (they may form circles)."""
     for here, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(here, name) for name in names)
+        yield from (str(Path(here, name)) for name in names)
 
 
-def _listed(file: Path) -> Iterator[Path]:
+def _listed(file: str) -> Iterator[str]:
     """Paths of a file list, one a line, relative to the list's folder; empty lines and lines with # are left out."""
-    for line in file.read_bytes().splitlines():
+    folder = file.rpartition("/")[0]
+    for line in read_file(file).splitlines():
         text = os.fsdecode(line).strip()
         if text and not text.startswith("#"):
-            yield Path(os.path.normpath(file.parent / text))
+            if is_remote(text):
+                yield text
+            else:
+                yield f"{folder}/{text}" if is_remote(file) else os.path.normpath(Path(folder) / text)
 
 
-def _sort_in(listing: Listing, paths: Iterable[Path], *, named: bool) -> None:
+def _sort_in(listing: Listing, paths: Iterable[str], *, named: bool) -> None:
     """Put files where they belong. A table that the user named must have images; one found in a folder may not."""
-    tables = []
+    tables, archives, blocks, block = [], [], [], []
     for path in paths:
         if is_archive(path):
-            listing.archives.append(str(path))
+            archives.append(path)
         elif is_table(path):
             tables.append(path)
         else:
-            listing.files.append(str(path))
-    archives = set(listing.archives)
+            block.append(file_uri(path))
+            if len(block) == _LINES_PER_BLOCK:
+                blocks.append(pa.array(block, pa.string()))
+                block = []
+    blocks.append(pa.array(block, pa.string()))
+    files = pc.unique(pa.chunked_array(blocks))
+    listing.files = files.take(pc.sort_indices(files))
+    described = _sort_tables(listing, sorted(set(tables)), set(archives), named=named)
+    listing.archives = [(path, described.get(path, "")) for path in sorted(set(archives))]
+
+
+def _sort_tables(listing: Listing, tables: list[str], archives: set[str], *, named: bool) -> dict[str, str]:
+    """Tables by what they hold. Returns {archive: table beside it that describes its members}."""
+    described = {}
     for path in tables:
-        table = open_table(path)
-        if image_column(table.schema_arrow) is None and str(path.with_suffix(".tar")) in archives and not named:
-            listing.skipped_tables.append(str(path))
+        try:
+            table = open_table(path)
+        except BrokenArtifact as broken:
+            if named:
+                raise
+            listing.refused.append((path, str(broken)))
             continue
-        require_image_column(table, path)
-        listing.tables.append((str(path), table.metadata.num_rows))
+        archive = f"{path.rpartition('.')[0]}.tar"
+        if image_column(table.schema) is not None:
+            listing.tables.append((path, row_count(table)))
+        elif archive in archives:
+            described[archive] = path
+        elif url_column(table.schema) is not None:
+            listing.url_tables.append((path, row_count(table)))
+        elif named:
+            require_image_column(table, path)
+        else:
+            listing.refused.append((path, "the table has no column with image bytes or urls"))
+    return described

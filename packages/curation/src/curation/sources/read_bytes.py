@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from contracts.errors import UserError
 from curation.sources.archives import ArchiveReader
+from curation.sources.filesystem import read_file
 from curation.sources.kinds import is_table
 from curation.sources.tables import TableReader
 from curation.sources.uri import split_uri
 
 CONTAINERS_OPEN = 64
+
+Readers = OrderedDict[str, ArchiveReader | TableReader]
 
 
 def read_bytes(uris: Iterable[str]) -> Iterator[bytes]:
@@ -21,37 +23,38 @@ def read_bytes(uris: Iterable[str]) -> Iterator[bytes]:
     What cannot be read any more (a file that was moved, a member that is gone) gives empty bytes, which decoding names
     and a key check refuses.
     """
-    readers: OrderedDict[str, ArchiveReader | TableReader] = OrderedDict()
+    readers: Readers = OrderedDict()
     try:
         for uri in uris:
             path, member = split_uri(uri)
             yield _read_file(path) if member is None else _read_member(readers, path, member)
     finally:
         for reader in readers.values():
-            _close(reader)
+            reader.close()
+
+
+def reading_order(uri: str) -> tuple[str, int, str]:
+    """Sort key by which uris lie one after the other in their archives and tables."""
+    container, _, member = uri.partition("#")
+    return (container, int(member), "") if member.isdigit() and is_table(container) else (container, 0, member)
 
 
 def _read_file(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
-    except OSError:
+        return read_file(path)
+    except (OSError, UserError):
         return b""
 
 
-def _read_member(readers: OrderedDict[str, ArchiveReader | TableReader], path: str, member: str) -> bytes:
+def _read_member(readers: Readers, path: str, member: str) -> bytes:
     try:
         if path not in readers:
-            readers[path] = TableReader(path) if is_table(Path(path)) else ArchiveReader(path)
+            readers[path] = TableReader(path) if is_table(path) else ArchiveReader(path)
             if len(readers) > CONTAINERS_OPEN:
-                _close(readers.popitem(last=False)[1])
+                readers.popitem(last=False)[1].close()
         readers.move_to_end(path)
         reader = readers[path]
         data = reader.read(int(member)) if isinstance(reader, TableReader) else reader.read(member)
     except (OSError, ValueError, UserError):
         return b""
     return data or b""
-
-
-def _close(reader: ArchiveReader | TableReader) -> None:
-    if isinstance(reader, ArchiveReader):
-        reader.close()

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from contracts.dataset_folder import ShardEntry
 from contracts.publish import draft, sha256_file
-from curation.sources.read_bytes import read_bytes
+from curation.sources.read_bytes import read_bytes, reading_order
 from curation.write.shard_tar import write_tar
 
 BLOCK_BYTES = 128 << 20
@@ -56,6 +56,6 @@ def _samples_with_bytes(samples: pa.Table) -> Iterator[tuple[dict[str, Any], byt
 
 def _read_by_place(uris: list[str]) -> list[bytes]:
     """Bytes in the order of the uris, read in the order in which they lie in their archives and tables."""
-    order = sorted(range(len(uris)), key=lambda place: uris[place])
+    order = sorted(range(len(uris)), key=lambda place: reading_order(uris[place]))
     found: dict[int, bytes] = dict(zip(order, read_bytes(uris[place] for place in order), strict=True))
     return [found[place] for place in range(len(uris))]

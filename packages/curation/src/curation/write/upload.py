@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from contracts.dataset_folder import HEADER, read_dataset
-from contracts.errors import UserError
 from contracts.publish import read_json
 from curation.progress import PartProgress
+from curation.sources.filesystem import open_filesystem
 
 UPLOADING = "dataset.uploading.json"
 BLOCK_BYTES = 8 << 20
@@ -29,28 +29,6 @@ class UploadReport:
     target: str
     copied: int
     skipped: int
-
-
-def is_remote(target: str) -> bool:
-    """Whether a target names a file system (s3://bucket/folder) and not a local path."""
-    return "://" in target
-
-
-def open_filesystem(target: str) -> tuple[Any, str]:
-    """A pyarrow file system and the path on it. Errors: UserError for what neither pyarrow nor fsspec knows."""
-    from pyarrow import fs
-
-    scheme = target.partition("://")[0]
-    try:
-        filesystem, path = fs.FileSystem.from_uri(target)
-        return filesystem, str(path)
-    except (ValueError, OSError) as refused:
-        try:
-            import fsspec
-
-            return fs.PyFileSystem(fs.FSSpecHandler(fsspec.filesystem(scheme))), target.partition("://")[2]
-        except (ImportError, ValueError):
-            raise UserError(f"{target} cannot be opened ({refused}): name a local folder, s3:// or gs://") from None
 
 
 def upload_dataset(folder: Path, target: str) -> UploadReport:
