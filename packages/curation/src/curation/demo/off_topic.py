@@ -52,19 +52,22 @@ def _static(rng: np.random.Generator, side_px: int) -> Image:
 
 
 def _chart(rng: np.random.Generator, side_px: int) -> Image:
-    """Bars on white above an axis."""
+    """Bars of one or several colours, upright or lying, with or without a grid, on a pale ground."""
     side = 2 * side_px
-    chart = np.full((side, side, 3), 255, np.uint8)
-    bars = int(rng.integers(4, 10))
-    margin = side // 10
+    chart = np.full((side, side, 3), rng.integers(215, 256, 3), np.uint8)
+    bars, margin = int(rng.integers(4, 13)), int(rng.integers(side // 20, side // 6))
     step = (side - 2 * margin) // bars
-    colour = tuple(int(c) for c in rng.integers(30, 200, 3))
+    for line in range(margin, side - margin, int(rng.integers(side // 12, side // 3))):
+        cv2.line(chart, (margin, line), (side - margin, line), (190, 190, 190), 1)
+    colours = rng.integers(20, 220, (bars if rng.random() < 0.5 else 1, 3)).tolist()
     for bar in range(bars):
         left = margin + bar * step
-        top = int(side - margin - rng.uniform(0.1, 1.0) * (side - 2 * margin))
+        top = int(side - margin - rng.uniform(0.05, 1.0) * (side - 2 * margin))
+        colour = colours[bar % len(colours)]
         cv2.rectangle(chart, (left, top), (left + step - max(step // 4, 1), side - margin), colour, -1)
     cv2.line(chart, (margin // 2, side - margin), (side - margin // 2, side - margin), (40, 40, 40), 2)
-    cv2.line(chart, (margin // 2, margin), (margin // 2, side - margin), (40, 40, 40), 2)
+    if rng.random() < 0.5:
+        chart = np.ascontiguousarray(np.rot90(chart, 3))
     return np.asarray(cv2.resize(chart, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -1,6 +1,6 @@
-"""Patterns that fill a picture: stripes, hatching, waves, checks, meshes, bricks, cells, ripples, blots.
+"""Patterns that fill a picture: stripes, waves, checks, meshes, bricks, cells, ripples, blots.
 
-A pattern is a soft mask of ink on a square canvas. Everything but the structure is drawn at random: place, angle (within
+A pattern is a soft mask of ink on a square canvas. Everything but the structure is drawn at random: place, angle (up to
 20 degrees, as cameras are held), scale, share of ink, and how the cloth that bears it is crumpled. Crumpling also keeps
 any two pictures from being copies of each other. S is the side of the canvas in px.
 """
@@ -18,7 +18,7 @@ TILT = math.radians(20)
 # Scales differ by this factor up and down.
 SCALE_SPREAD = 1.25
 # Standard deviation of the crumpling, in parts of the side.
-CRUMPLE = 0.03
+CRUMPLE = 0.05
 
 
 def stripes(rng: np.random.Generator, side_px: int) -> Floats:
@@ -26,13 +26,6 @@ def stripes(rng: np.random.Generator, side_px: int) -> Floats:
     period = scale(rng, 0.26 * side_px)
     u, _ = _cloth(rng, side_px)
     return _ink(np.sin(2 * np.pi * u / period) + rng.uniform(-0.3, 0.3), 2 * np.pi / period)
-
-
-def hatching(rng: np.random.Generator, side_px: int) -> Floats:
-    """Fine parallel lines."""
-    period = scale(rng, 0.085 * side_px)
-    u, _ = _cloth(rng, side_px)
-    return _near_line(_to_lattice(u, period), 0.22 * period)
 
 
 def waves(rng: np.random.Generator, side_px: int) -> Floats:

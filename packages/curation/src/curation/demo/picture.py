@@ -22,13 +22,13 @@ PATTERNS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
     "bricks": patterns.bricks,
     "cells": patterns.cells,
     "checks": patterns.checks,
-    "hatching": patterns.hatching,
     "mesh": patterns.mesh,
     "ripples": patterns.ripples,
     "stripes": patterns.stripes,
     "waves": patterns.waves,
 }
 THINGS: dict[str, Callable[[np.random.Generator, int], Iterator[things.Thing]]] = {
+    "crosses": things.crosses,
     "dots": things.dots,
     "rings": things.rings,
     "straws": things.straws,

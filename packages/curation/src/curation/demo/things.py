@@ -1,4 +1,4 @@
-"""Things strewn over a picture: dots, rings, straws.
+"""Things strewn over a picture: crosses, dots, rings, straws.
 
 A picture holds many things of one kind, each of its own size, angle and colour, so that any part of the picture shows
 the kind and no colour does. S is the side of the canvas in px.
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.demo.patterns import scale
+from curation.demo.patterns import TILT, scale
 
 Points = NDArray[np.float64]
 # Sub-pixel bits of OpenCV's drawing coordinates.
@@ -53,6 +53,15 @@ def rings(rng: np.random.Generator, side_px: int) -> Iterator[Thing]:
         yield from _fill([middle + radius * CIRCLE, middle + rng.uniform(0.5, 0.65) * radius * CIRCLE], side_px)
 
 
+def crosses(rng: np.random.Generator, side_px: int) -> Iterator[Thing]:
+    """Plus signs, tilted."""
+    for middle, radius in _places(rng, side_px, scale(rng, 0.28 * side_px), 0.45):
+        long, wide, angle = radius, radius * rng.uniform(0.28, 0.4), rng.uniform(-TILT, TILT)
+        quarter = np.array([(long, wide), (wide, wide), (wide, long)])
+        corners = np.concatenate([quarter @ _turn(angle - quarters * np.pi / 2) for quarters in range(4)])
+        yield from _fill([middle + corners], side_px)
+
+
 def straws(rng: np.random.Generator, side_px: int) -> Iterator[Thing]:
     """Long thin bars in all directions."""
     width = side_px * rng.uniform(0.025, 0.05)
@@ -62,6 +71,11 @@ def straws(rng: np.random.Generator, side_px: int) -> Iterator[Thing]:
         across = np.array([-np.sin(angle), np.cos(angle)]) * width * rng.uniform(0.7, 1.3)
         corners = [middle + along + across, middle + along - across, middle - along - across, middle - along + across]
         yield from _fill([np.array(corners)], side_px)
+
+
+def _turn(angle: float) -> Points:
+    """A rotation of row vectors. Shapes: -> [2, 2]."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def _places(
