@@ -85,7 +85,7 @@ __all__ = [
 ]
 
 DEMO_FOLDER = "demo-images"
-DEMO_DEDUP_THRESHOLD = 0.85
+DEMO_DEDUP_THRESHOLD = 0.7
 
 Say = Callable[[str], None]
 _WORKSPACE_DATASET = BuildTarget()
