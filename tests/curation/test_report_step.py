@@ -66,7 +66,7 @@ def test_the_page_shows_counts_groups_pairs_and_retrievals(small: SmallPool) -> 
         "Quarantine",
         "truncated",
         "Largest duplicate groups",
-        "Pairs around the threshold 0.6",
+        "Pairs around the threshold 0.7",
         "Just below: kept apart, though barely.",
         "Brought by warm",
         "seed image",

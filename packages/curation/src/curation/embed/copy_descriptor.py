@@ -76,7 +76,7 @@ class CopyDescriptor:
 
     name = "descriptor"
     version = "2"
-    default_threshold: float | None = 0.58
+    default_threshold: float | None = 0.7
     default_against_threshold: float | None = 0.5
     max_side_px: int | None = 192
 
