@@ -69,17 +69,17 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def run_method(name: str, vectors: np.ndarray, min_cosine: float, lists: int | None, probes: int | None) -> Pairs:
+def run_method(name: str, vectors: np.ndarray, asked: argparse.Namespace) -> Pairs:
     """Pairs above the cosine by one method."""
     rows, dim = vectors.shape
     if name in ("exact", "ivf"):
-        plan = plan_index(rows, dim, name, lists, probes)
+        plan = plan_index(rows, dim, name, asked.lists, asked.probes, asked.overlap)
         print(plan.describe(), file=sys.stderr)
-        return self_join(vectors, min_cosine, plan)
+        return self_join(vectors, asked.cosine, plan)
     faiss = load_faiss()
     floats = vectors.astype(np.float32)
     if name == "faiss-ivf-flat":
-        plan = plan_index(rows, dim, "ivf", lists, probes)
+        plan = plan_index(rows, dim, "ivf", asked.lists, asked.probes)
         index = faiss.index_factory(dim, f"IVF{plan.lists},Flat", faiss.METRIC_INNER_PRODUCT)
         index.train(floats[np.random.default_rng(0).permutation(rows)[: 64 * plan.lists]])
         index.nprobe = plan.probes
@@ -89,7 +89,7 @@ def run_method(name: str, vectors: np.ndarray, min_cosine: float, lists: int | N
     index.add(floats)
     cosine, other = index.search(floats, NEIGHBORS)
     a = np.repeat(np.arange(rows), NEIGHBORS)
-    keep = (cosine.ravel() > min_cosine) & (other.ravel() != a)
+    keep = (cosine.ravel() > asked.cosine) & (other.ravel() != a)
     low, high = np.minimum(a, other.ravel())[keep], np.maximum(a, other.ravel())[keep]
     _, first = np.unique(low * rows + high, return_index=True)
     return Pairs(low[first], high[first], cosine.ravel()[keep][first])
@@ -119,7 +119,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     before = resource.getrusage(resource.RUSAGE_SELF)
     started, base_kib = time.perf_counter(), before.ru_maxrss
-    pairs = run_method(asked.one, vectors, asked.cosine, asked.lists, asked.probes)
+    pairs = run_method(asked.one, vectors, asked)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     truth, partners = np.load(folder / "truth.npy"), np.load(folder / "partners.npy")
     rows = len(vectors)
@@ -145,7 +145,8 @@ def main() -> None:
     parser.add_argument("--cosine", type=float, default=0.6)
     parser.add_argument("--methods", default="exact,ivf,faiss-ivf-flat")
     parser.add_argument("--lists", type=int)
-    parser.add_argument("--probes", type=int)
+    parser.add_argument("--probes", type=int, help="of Faiss's own index")
+    parser.add_argument("--overlap", type=float, help="of ours")
     parser.add_argument("--truth-rows", type=int, default=20_000, help="rows whose pairs are known exactly")
     parser.add_argument("--folder", type=Path, help="where vectors and truth are kept between runs")
     parser.add_argument("--json", type=Path)

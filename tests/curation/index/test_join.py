@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from curation.index.join import Pairs, cross_join, nearest_neighbors_only, self_join
+from curation.index.lists import fill_overlapping, gap_for, train_lists
 from curation.index.mirror_cosine import mirrored, pair_cosines, unit_rows
 from curation.index.plan import EXACT_ROWS, plan_index
 from curation.index.search import search
@@ -49,14 +50,25 @@ def test_lists_find_nearly_all_pairs_that_exact_finds(odd_dims: int) -> None:
     # High enough that chance pairs, which no index groups, are rare.
     least = 0.7
     exact = self_join(vectors, least, plan_index(6000, 64, "exact"), odd_dims=odd_dims)
-    lists = self_join(vectors, least, plan_index(6000, 64, "ivf", lists=64, probes=8), odd_dims=odd_dims)
+    lists = self_join(vectors, least, plan_index(6000, 64, "ivf", lists=64, overlap=6), odd_dims=odd_dims)
     all_pairs = set(zip(exact.a.tolist(), exact.b.tolist(), strict=True))
-    found = set(zip(lists.a.tolist(), lists.b.tolist(), strict=True))
-    assert found <= all_pairs
-    assert len(found) > 0.94 * len(all_pairs)
-    # Fewer probes find fewer pairs, so the number above is the index's work and not a brute force in disguise.
-    one = self_join(vectors, least, plan_index(6000, 64, "ivf", lists=64, probes=1), odd_dims=odd_dims)
-    assert len(one) < len(lists)
+    found = list(zip(lists.a.tolist(), lists.b.tolist(), strict=True))
+    assert set(found) <= all_pairs and len(set(found)) == len(found)
+    assert len(found) > 0.98 * len(all_pairs)
+    # One list per vector finds fewer, so the number above is the overlap's work and not a brute force in disguise.
+    one = self_join(vectors, least, plan_index(6000, 64, "ivf", lists=64, overlap=1), odd_dims=odd_dims)
+    assert len(one) < 0.97 * len(lists)
+
+
+def test_a_vector_is_in_as_many_lists_as_asked_on_average_and_always_in_its_nearest() -> None:
+    vectors = planted(3000, 32, groups=50, size=8, seed=2)
+    centroids = train_lists(vectors, 50, 0)
+    gap = gap_for(vectors, centroids, 0, 5)
+    listed = fill_overlapping(vectors, centroids, 0, gap, most=12)
+    times = np.bincount(listed.order, minlength=3000)
+    assert 4 < times.mean() < 6 and times.min() >= 1 and times.max() <= 12
+    nearest = (unit_rows(vectors) @ centroids.T).argmax(axis=1)
+    assert all(row in listed.rows(nearest[row]) for row in range(0, 3000, 97))
 
 
 def test_a_group_larger_than_k_keeps_all_its_pairs_without_a_limit_of_neighbours() -> None:
@@ -88,14 +100,14 @@ def test_a_mirrored_vector_is_the_same_picture() -> None:
 def test_cross_join_finds_copies_between_two_sets(kind: str) -> None:
     base = planted(3000, 48, groups=0, size=1, seed=5)
     queries = np.concatenate([base[[10, 2000]], planted(20, 48, groups=0, size=1, seed=6)])
-    plan = plan_index(3000, 48, kind, lists=32, probes=4)
+    plan = plan_index(3000, 48, kind, lists=32)
     pairs = cross_join(queries, base, 0.9, plan)
     assert list(zip(pairs.a, pairs.b, strict=True)) == [(0, 10), (1, 2000)]
 
 
 def test_the_join_is_the_same_twice_and_whatever_the_blocks() -> None:
     vectors = planted(3000, 32, groups=50, size=5, seed=7)
-    plan = plan_index(3000, 32, "ivf", lists=40, probes=6)
+    plan = plan_index(3000, 32, "ivf", lists=40)
     first, second = self_join(vectors, 0.5, plan), self_join(vectors, 0.5, plan)
     assert np.array_equal(first.a, second.a) and np.array_equal(first.b, second.b)
     assert np.array_equal(first.cosine, second.cosine)

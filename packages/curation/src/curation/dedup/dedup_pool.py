@@ -22,7 +22,7 @@ from curation.dedup.near_pairs import pool_pairs, reference_pairs
 from curation.dedup.pool import load_pool
 from curation.dedup.reference_pairs import remove_other_sets
 from curation.dedup.thresholds import thresholds_of
-from curation.index.config import IndexConfig
+from curation.index.config import IndexConfig, IvfIndex
 from curation.index.plan import IndexPlan, plan_index
 
 
@@ -39,7 +39,9 @@ class DedupInputs:
 
 def plan_of(index: IndexConfig, rows: int, dim: int) -> IndexPlan:
     """The index plan that the settings and the number of vectors give."""
-    return plan_index(rows, dim, index.kind, getattr(index, "lists", None), getattr(index, "probes", None))
+    if isinstance(index, IvfIndex):
+        return plan_index(rows, dim, "ivf", index.lists, index.probes, index.overlap)
+    return plan_index(rows, dim, index.kind)
 
 
 def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], None]) -> DedupReport:

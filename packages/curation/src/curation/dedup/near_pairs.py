@@ -23,7 +23,7 @@ def pool_pairs(
     folder: Path, pool: Pool, store: EmbeddingStore, settings: DedupConfig, lowest: float, plan: IndexPlan, say: Say
 ) -> Pairs:
     """All pairs of the pool above the lowest cosine. When only images were added, only their pairs are computed."""
-    index = f"{plan.kind} {plan.lists} {plan.probes}"
+    index = f"{plan.kind} {plan.lists} {plan.overlap:g}"
     wanted = PairsMade(vectors_identity(store, pool.keys), len(pool), index, settings.neighbors, lowest)
     there = read_pairs(folder, pool.keys)
     if there is not None and there.made.serves(wanted):

@@ -22,12 +22,15 @@ class ExactIndex(StrictModel):
 
 
 class IvfIndex(StrictModel):
-    """Vectors in lists around Faiss-trained centroids; a list is compared with its nearest lists only."""
+    """Vectors in lists around Faiss-trained centroids; only vectors that share a list are compared."""
 
     kind: Literal["ivf"] = "ivf"
     lists: int | None = Field(default=None, ge=1, description="number of lists (default: from the number of vectors)")
     probes: int | None = Field(
-        default=None, ge=1, description="lists a vector is compared with (default: from the number of lists)"
+        default=None, ge=1, description="lists a search looks into (default: from the number of lists)"
+    )
+    overlap: float | None = Field(
+        default=None, ge=1, description="lists that a vector is in, on average, when all pairs are joined (default: 6)"
     )
 
 

@@ -1,7 +1,8 @@
-"""All pairs above a cosine, list against its nearest lists: block products instead of a search per vector.
+"""All pairs above a cosine by overlapping lists: every vector in its nearest lists, every list compared with itself.
 
-No heap of k neighbours is kept, so large groups of copies lose no pairs. What is lost are pairs whose two lists are
-not among each other's nearest.
+A search looks for a vector's partners in the lists nearest to it; here both partners are put into all lists that are
+nearly nearest, and a pair is found when they share any. For the same number of products this loses fewer pairs, the
+products are symmetric blocks without a heap of k neighbours (so large groups lose nothing), and lists are independent.
 
 Dimensions: N rows, D width.
 """
@@ -14,64 +15,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.index.exact_join import CANDIDATE_MARGIN, Candidates
-from curation.index.lists import ListedVectors, fill_lists, list_pairs, nearest_lists, train_lists
-from curation.index.mirror_cosine import cosine_block, unit_rows
+from curation.index.exact_join import Candidates, exact_candidates, exact_cross_candidates
+from curation.index.lists import fill_overlapping, gap_for, train_lists
 
 Rows = NDArray[np.floating[Any]]
+# No row is in more lists than this many times the mean.
+MOST_OVERLAP = 4
 
 
 def ivf_candidates(
-    vectors: Rows, min_cosine: float, lists: int, probes: int, odd_dims: int = 0, seed: int = 0
+    vectors: Rows, min_cosine: float, lists: int, overlap: float, odd_dims: int = 0, seed: int = 0
 ) -> Iterator[Candidates]:
-    """Row pairs (i < j) whose cosine may reach `min_cosine`, one list with its partners at a time."""
-    listed = fill_lists(vectors, train_lists(vectors, lists, odd_dims, seed), odd_dims)
-    pairs = list_pairs(listed.centroids, probes, odd_dims)
-    bounds = np.searchsorted(pairs[:, 0], np.arange(listed.lists + 1))
-    for left in range(listed.lists):
-        partners = pairs[bounds[left] : bounds[left + 1], 1]
-        yield from _one_list(vectors, listed, left, partners, min_cosine, odd_dims)
-
-
-def _one_list(
-    vectors: Rows,
-    listed: ListedVectors,
-    left: int,
-    partners: NDArray[np.int64],
-    min_cosine: float,
-    odd_dims: int,
-) -> Iterator[Candidates]:
-    left_rows = listed.rows(left)
-    if len(left_rows) == 0:
-        return
-    floor = np.float32(min_cosine - CANDIDATE_MARGIN)
-    queries = unit_rows(vectors[left_rows])
-    for right in partners.tolist():
-        right_rows = listed.rows(right)
-        base = queries if right == left else unit_rows(vectors[right_rows])
-        i, j = np.nonzero(cosine_block(queries, base, odd_dims) >= floor)
-        a, b = left_rows[i], right_rows[j]
-        if right == left:
-            a, b = a[i < j], b[i < j]
-        if len(a):
-            yield np.minimum(a, b), np.maximum(a, b)
+    """Row pairs (i < j) whose cosine may reach `min_cosine`, list by list; once per list that they share."""
+    centroids = train_lists(vectors, lists, odd_dims, seed)
+    gap = gap_for(vectors, centroids, odd_dims, overlap, seed)
+    listed = fill_overlapping(vectors, centroids, odd_dims, gap, _most(overlap, lists))
+    for number in range(listed.lists):
+        rows = listed.rows(number)
+        for i, j in exact_candidates(vectors[rows], min_cosine, odd_dims):
+            yield rows[i], rows[j]
 
 
 def ivf_cross_candidates(
-    queries: Rows, base: Rows, min_cosine: float, lists: int, probes: int, odd_dims: int = 0, seed: int = 0
+    queries: Rows, base: Rows, min_cosine: float, lists: int, overlap: float, odd_dims: int = 0, seed: int = 0
 ) -> Iterator[Candidates]:
-    """(query row, base row) pairs whose cosine may reach `min_cosine`; queries are grouped by their nearest list."""
-    floor = np.float32(min_cosine - CANDIDATE_MARGIN)
-    listed = fill_lists(base, train_lists(base, lists, odd_dims, seed), odd_dims)
-    asked = fill_lists(queries, listed.centroids, odd_dims)
-    near = nearest_lists(listed.centroids, listed.centroids, probes, odd_dims)
+    """(query row, base row) pairs whose cosine may reach `min_cosine`, list by list of the base."""
+    centroids = train_lists(base, lists, odd_dims, seed)
+    gap = gap_for(base, centroids, odd_dims, overlap, seed)
+    most = _most(overlap, lists)
+    listed = fill_overlapping(base, centroids, odd_dims, gap, most)
+    asked = fill_overlapping(queries, centroids, odd_dims, gap, most)
     for number in range(listed.lists):
-        query_rows = asked.rows(number)
-        if len(query_rows) == 0:
-            continue
-        block = unit_rows(queries[query_rows])
-        for other in np.union1d(near[number], [number]).tolist():
-            base_rows = listed.rows(other)
-            i, j = np.nonzero(cosine_block(block, unit_rows(base[base_rows]), odd_dims) >= floor)
-            if len(i):
+        query_rows, base_rows = asked.rows(number), listed.rows(number)
+        if len(query_rows) and len(base_rows):
+            for i, j in exact_cross_candidates(queries[query_rows], base[base_rows], min_cosine, odd_dims):
                 yield query_rows[i], base_rows[j]
+
+
+def _most(overlap: float, lists: int) -> int:
+    return min(lists, max(1, round(MOST_OVERLAP * overlap)))

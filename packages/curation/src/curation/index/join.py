@@ -48,7 +48,7 @@ def self_join(
     if plan.kind == "exact":
         found = exact_candidates(vectors, min_cosine, odd_dims)
     else:
-        found = ivf_candidates(vectors, min_cosine, plan.lists, plan.probes, odd_dims)
+        found = ivf_candidates(vectors, min_cosine, plan.lists, plan.overlap, odd_dims)
     pairs = _scored(found, vectors, vectors, min_cosine, odd_dims)
     return pairs if neighbors is None else nearest_neighbors_only(pairs, len(vectors), neighbors)
 
@@ -58,24 +58,19 @@ def cross_join(queries: Rows, base: Rows, min_cosine: float, plan: IndexPlan, od
     if plan.kind == "exact":
         found = exact_cross_candidates(queries, base, min_cosine, odd_dims)
     else:
-        found = ivf_cross_candidates(queries, base, min_cosine, plan.lists, plan.probes, odd_dims)
+        found = ivf_cross_candidates(queries, base, min_cosine, plan.lists, plan.overlap, odd_dims)
     return _scored(found, queries, base, min_cosine, odd_dims)
 
 
 def _scored(candidates: Iterable[Candidates], left: Rows, right: Rows, min_cosine: float, odd_dims: int) -> Pairs:
-    kept_a, kept_b, kept_cosine = [], [], []
-    for a, b in candidates:
-        cosine = pair_cosines(left, right, a, b, odd_dims)
-        keep = cosine > np.float32(min_cosine)
-        kept_a.append(a[keep])
-        kept_b.append(b[keep])
-        kept_cosine.append(cosine[keep])
-    if not kept_a:
-        none = np.empty(0, np.int64)
-        return Pairs(none, none.copy(), np.empty(0, np.float32))
-    a, b, cosine = np.concatenate(kept_a), np.concatenate(kept_b), np.concatenate(kept_cosine)
-    order = np.lexsort((b, a))
-    return Pairs(a[order], b[order], cosine[order])
+    """Each candidate once, with its exact cosine, if that is above the threshold. 8 bytes per candidate."""
+    width = max(1, len(right))
+    codes = [a * width + b for a, b in candidates]
+    code = np.unique(np.concatenate(codes)) if codes else np.empty(0, np.int64)
+    a, b = code // width, code % width
+    cosine = pair_cosines(left, right, a, b, odd_dims)
+    keep = cosine > np.float32(min_cosine)
+    return Pairs(a[keep], b[keep], cosine[keep])
 
 
 def nearest_neighbors_only(pairs: Pairs, rows: int, neighbors: int, mutual: bool = False) -> Pairs:

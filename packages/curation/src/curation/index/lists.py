@@ -1,4 +1,4 @@
-"""Vectors in lists around centroids: training, assignment, and which lists are compared with which.
+"""Vectors in lists around centroids: training, assignment to one list or to several, nearest lists.
 
 Dimensions: N rows, D width, L lists, O odd coordinates.
 """
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from curation.index.kmeans import assign, train_centroids, training_rows
 from curation.index.mirror_cosine import Floats, cosine_block, unit_rows
 
-TRAIN_ROWS_PER_LIST = 48
-TRAIN_ITERATIONS = 10
+TRAIN_ROWS_PER_LIST = 32
+TRAIN_ITERATIONS = 6
+BLOCK_ROWS = 1024
+GAP_SAMPLE = 4096
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,38 @@ def nearest_lists(queries: Floats, centroids: Floats, probes: int, odd_dims: int
     return out
 
 
-def list_pairs(centroids: Floats, probes: int, odd_dims: int) -> NDArray[np.int64]:
-    """Pairs of lists (a <= b) to compare, each once, sorted: every list with its `probes` nearest, itself included."""
-    near = nearest_lists(centroids, centroids, probes, odd_dims)
-    own = np.arange(len(centroids), dtype=np.int64)
-    left = np.concatenate([np.repeat(own, near.shape[1]), own])
-    right = np.concatenate([near.ravel(), own])
-    return np.unique(np.stack([np.minimum(left, right), np.maximum(left, right)], axis=1), axis=0)
+def fill_overlapping(
+    vectors: NDArray[np.floating[Any]], centroids: Floats, odd_dims: int, gap: float, most: int
+) -> ListedVectors:
+    """Every row in each list whose centroid is nearly as near as the nearest: at most `gap` less of cosine.
+
+    Two rows near each other then share a list although each has another nearest centroid. `most` bounds the lists of a
+    row; the nearest stay. In `order` a row occurs once per list.
+    """
+    rows, lists = [], []
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        scores = cosine_block(unit_rows(vectors[start : start + BLOCK_ROWS]), centroids, odd_dims)
+        near = scores >= scores.max(axis=1, keepdims=True) - np.float32(gap)
+        crowded = np.flatnonzero(near.sum(axis=1) > most)
+        if len(crowded):
+            kept = np.argpartition(-scores[crowded], most - 1, axis=1)[:, :most]
+            near[crowded] = False
+            near[crowded[:, None], kept] = True
+        row, found = np.nonzero(near)
+        rows.append((row + start).astype(np.int64))
+        lists.append(found.astype(np.int32))
+    chosen = np.concatenate(lists) if lists else np.empty(0, np.int32)
+    order = np.concatenate(rows)[np.argsort(chosen, kind="stable")] if rows else np.empty(0, np.int64)
+    counts = np.bincount(chosen, minlength=len(centroids))
+    return ListedVectors(centroids, order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+
+def gap_for(
+    vectors: NDArray[np.floating[Any]], centroids: Floats, odd_dims: int, overlap: float, seed: int = 0
+) -> float:
+    """The gap at which a row is in `overlap` lists on average, from a seeded sample of rows."""
+    sample = unit_rows(vectors[training_rows(len(vectors), GAP_SAMPLE, seed)])
+    scores = cosine_block(sample, centroids, odd_dims)
+    gaps = (scores.max(axis=1, keepdims=True) - scores).ravel()
+    place = min(len(gaps) - 1, max(0, round(overlap * len(sample)) - 1))
+    return float(np.partition(gaps, place)[place])

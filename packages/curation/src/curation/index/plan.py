@@ -8,17 +8,22 @@ from typing import Literal
 
 # Below this number of vectors comparing all with all costs less than training lists.
 EXACT_ROWS = 50_000
+DEFAULT_OVERLAP = 6.0
 
 
 @dataclass(frozen=True)
 class IndexPlan:
-    """What will run. `lists` and `probes` are 0 for the exact kind."""
+    """What will run. `lists`, `probes` and `overlap` are 0 for the exact kind.
+
+    `probes`: lists that a search looks into per query. `overlap`: lists that a vector is in, on average, for a join.
+    """
 
     kind: Literal["exact", "ivf"]
     rows: int
     dim: int
     lists: int
     probes: int
+    overlap: float
     reason: str
 
     def describe(self) -> str:
@@ -26,8 +31,8 @@ class IndexPlan:
         if self.kind == "exact":
             return f"exact: {self.rows:,} x {self.dim}, all pairs in blocks ({self.reason})"
         return (
-            f"ivf: {self.rows:,} x {self.dim} in {self.lists:,} lists, each compared with its "
-            f"{self.probes} nearest lists ({self.reason})"
+            f"ivf: {self.rows:,} x {self.dim} in {self.lists:,} lists; joins: a vector is in {self.overlap:g} lists on "
+            f"average; searches: {self.probes} lists per query ({self.reason})"
         )
 
 
@@ -37,14 +42,16 @@ def plan_index(
     kind: Literal["faiss", "exact", "ivf"] = "faiss",
     lists: int | None = None,
     probes: int | None = None,
+    overlap: float | None = None,
 ) -> IndexPlan:
     """Fix the kind and its parameters. `faiss` chooses by size."""
     if kind == "exact" or (kind == "faiss" and rows <= EXACT_ROWS):
         reason = "asked" if kind == "exact" else f"at most {EXACT_ROWS:,} vectors"
-        return IndexPlan("exact", rows, dim, 0, 0, reason)
+        return IndexPlan("exact", rows, dim, 0, 0, 0.0, reason)
     reason = "asked" if kind == "ivf" else f"more than {EXACT_ROWS:,} vectors"
     chosen = max(1, min(lists or default_lists(rows), rows))
-    return IndexPlan("ivf", rows, dim, chosen, min(probes or default_probes(chosen), chosen), reason)
+    looked_into = min(probes or default_probes(chosen), chosen)
+    return IndexPlan("ivf", rows, dim, chosen, looked_into, min(overlap or DEFAULT_OVERLAP, chosen), reason)
 
 
 def default_lists(rows: int) -> int:
@@ -53,5 +60,5 @@ def default_lists(rows: int) -> int:
 
 
 def default_probes(lists: int) -> int:
-    """How many lists each list is compared with, itself included."""
+    """How many lists a search looks into."""
     return max(1, min(lists, 16 + round(0.01 * lists)))
