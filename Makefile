@@ -52,8 +52,10 @@ format: $(VENV)/.ok
 .PHONY: lint format
 
 # Side-by-side benchmarks on this machine; each prints ratios and writes JSON to benchmarks/results/.
+BENCHMARKS := data_path training_step distillation_step selfjoin
 bench: $(VENV)/.ok
-	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+	mkdir -p benchmarks/results
+	for name in $(BENCHMARKS); do echo "== $$name"; $(PY) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
 .PHONY: bench
 
 clean:
