@@ -52,7 +52,7 @@ format: $(VENV)/.ok
 .PHONY: lint format
 
 # Side-by-side benchmarks on this machine; each prints ratios and writes JSON to benchmarks/results/.
-BENCHMARKS := data_path training_step distillation_step selfjoin
+BENCHMARKS := data_path training_step distillation_step
 bench: $(VENV)/.ok
 	mkdir -p benchmarks/results
 	for name in $(BENCHMARKS); do echo "== $$name"; $(PY) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
