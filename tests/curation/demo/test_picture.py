@@ -48,7 +48,7 @@ def test_raw_pixels_tell_little(pictures: NDArray[np.uint8]) -> None:
 def test_spatial_frequencies_tell_much(pictures: NDArray[np.uint8]) -> None:
     grey = pictures.mean(axis=3)
     spectrum = np.abs(np.fft.rfft2(grey - grey.mean(axis=(1, 2), keepdims=True)))[:, :, :24]
-    assert nearest_neighbour_accuracy(np.log1p(spectrum).astype(np.float32)) > 0.6
+    assert nearest_neighbour_accuracy(np.log1p(spectrum).astype(np.float32)) > 0.45  # one in twelve by chance
 
 
 def test_no_two_pictures_pass_for_copies(pictures: NDArray[np.uint8]) -> None:
