@@ -112,8 +112,8 @@ def start_ranks(devices: int, work: Callable[..., Any], arguments: Mapping[str, 
 
 def _wait_for(ranks: Sequence[BaseProcess]) -> None:
     """Wait until all have ended; when one fails, the others are stopped, since they would wait for it for ever."""
-    while any(process.is_alive() for process in ranks):
-        wait([process.sentinel for process in ranks if process.is_alive()])
+    while running := [process.sentinel for process in ranks if process.is_alive()]:  # waiting for none never ends
+        wait(running)
         if any(process.exitcode for process in ranks):
             for process in ranks:
                 process.kill()
