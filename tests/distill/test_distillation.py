@@ -66,7 +66,7 @@ def test_a_run_that_dies_and_goes_on_ends_with_the_same_weights(
         overrides=SMALL,
     )
     run = open_run(planned.out, planned.identity, resume=None)
-    job, _ = build_job(planned, run)
+    job, _ = build_job(planned, run, torch.device("cpu"))
     publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
     opened = job.open_stream
 
@@ -174,6 +174,7 @@ def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures
         (["objective.heads.dino.prototypes=99"], "is 99, but the teacher's head has 12"),
         (["objective.ibot_tokens=some"], "'all' or 'subset'"),
         (["students.archs=[vitn9]"], "did you mean"),
+        (["run.micro_batch_size=3"], "cannot be cut into micro-batches of 3 images"),
         (["crops.global_px=30"], "not a multiple of the patch side 8"),
         (["crops.globl_px=32"], "did you mean 'global_px'"),
     ],
@@ -194,6 +195,7 @@ def test_prototypes_need_a_teacher_with_heads(
         small_run(
             make_teacher(heads=""), pictures, tmp_path / "run", "objective.kind=prototypes", "teacher.head_steps=0"
         )
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_teacher_is_another_run(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:

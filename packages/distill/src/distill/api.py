@@ -24,6 +24,7 @@ def plan(
     out: Path | None = None,
     steps: int | None = None,
     overrides: Sequence[str] = (),
+    devices: int = 1,
     say: Say = lambda _: None,
 ) -> PlannedDistillation:
     """Work out a distillation run without starting it.
@@ -31,12 +32,14 @@ def plan(
     students: architectures such as vits14. teacher: run, model folder, Hugging Face folder or hub id; None takes the
     newest pretrained run under ./runs. config: preset or YAML file; None takes `small` with a GPU and `cpu` without.
     data, steps: short for the overrides data.path=... and run.steps=...
+    devices: processes that train together, one GPU each; torchrun's count where it launched this one.
     Errors: UserError in one sentence.
     """
     from distill.distillation import plan_distillation
     from distill.read_config import complete_config, read_values
     from distill.teachers.newest_run import newest_teacher
     from trainer.dataset_at_hand import ensure_dataset
+    from trainer.engine.ranks import launched_ranks
     from trainer.export.model_folder import load_model
     from trainer.pretrain import DEFAULT_RUNS
 
@@ -58,7 +61,7 @@ def plan(
     model = load_model(section["model"])
     settings = complete_config(values, model, where=f"{name} with the options of the command")
     ensure_dataset(Path(settings.data.path), say)
-    return plan_distillation(settings, model, out)
+    return plan_distillation(settings, model, out, max(devices, launched_ranks()))
 
 
 def run(
@@ -70,6 +73,7 @@ def run(
     out: Path | None = None,
     steps: int | None = None,
     overrides: Sequence[str] = (),
+    devices: int = 1,
     resume: bool | None = None,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
@@ -79,13 +83,25 @@ def run(
     Errors: UserError in one sentence.
     """
     from distill.distillation import run_distillation
+    from trainer.engine.ranks import launched_ranks, start_ranks
+    from trainer.engine.run_folder import open_run
 
-    planned = plan(
-        students, teacher=teacher, data=data, config=config, out=out, steps=steps, overrides=overrides, say=say
-    )
+    asked: dict[str, Any] = {
+        "teacher": teacher,
+        "data": data,
+        "config": config,
+        "steps": steps,
+        "overrides": list(overrides),
+    }
+    planned = plan(students, **asked, out=out, devices=devices, say=say)
     for note in planned.plan.notes:
         say(f"note: {note}")
-    return run_distillation(planned, resume=resume)
+    if devices == 1 or launched_ranks() > 1:
+        return run_distillation(planned, resume=resume)
+    open_run(planned.out, planned.identity, resume=resume)
+    asked |= {"students": list(students), "teacher": planned.config.teacher.model, "out": planned.out}
+    report: dict[str, Any] = start_ranks(devices, run, asked)
+    return report
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +45,7 @@ def run(
     out: Out = None,
     steps: Steps = None,
     settings: Set = None,
+    devices: Annotated[int, typer.Option("--devices", min=1, help="Processes that train together, one GPU each.")] = 1,
     ibot_tokens: Annotated[
         str | None, typer.Option("--ibot-tokens", help="Patches of the patch loss: all, or subset as in DINOv3.")
     ] = None,
@@ -75,6 +77,7 @@ def run(
         "out": out,
         "steps": steps,
         "overrides": overrides,
+        "devices": devices,
         "say": _say,
     }
     if dry_run:
@@ -163,4 +166,6 @@ def _sentence(report: dict[str, Any]) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    """Of several processes that torchrun launched, one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        sys.stderr.write(text + "\n")

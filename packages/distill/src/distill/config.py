@@ -45,6 +45,9 @@ class StudentsSection(StrictModel):
     """The students; all of them share these settings."""
 
     archs: tuple[str, ...] = Field(("vits14",), min_length=1, description="architectures; one student for each")
+    ranks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="with several ranks, how many train each student; empty: every rank trains all students"
+    )
     ffn: Literal["mlp", "swiglu"] | None = Field(None, description="feed-forward layer; none takes the size's own")
     registers: int = Field(0, ge=0, description="register tokens")
     layer_scale: float = Field(1e-5, gt=0, description="initial gain of every residual branch")
@@ -121,6 +124,4 @@ class DistillConfig(StrictModel):
                     f"{name} is {side} px, which is not a multiple of the patch side {patch} px of the first student "
                     f"{archs[0]}: take {lower} or {lower + patch}"
                 )
-        if self.run.batch_size % (self.run.micro_batch_size or self.run.batch_size):
-            raise ValueError(f"run.batch_size {self.run.batch_size} is not a multiple of run.micro_batch_size")
         return self

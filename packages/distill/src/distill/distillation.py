@@ -15,6 +15,7 @@ from distill.config import DistillConfig, PrototypeObjective
 from distill.head_stage import learn_heads, needs_heads
 from distill.plan import DistillPlan, make_plan
 from distill.recipe import build_method
+from distill.students.rank_groups import RankGroups
 from distill.students.several import Several
 from distill.teachers.newest_run import DISTILLED
 from distill.teachers.teacher import Teacher
@@ -25,6 +26,7 @@ from trainer.data.open_source import open_source
 from trainer.data.sources.source import ImageSource
 from trainer.engine.environment import environment
 from trainer.engine.loop import TrainJob, TrainOutcome, train
+from trainer.engine.ranks import is_first, joined, rank, wait_for_all
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
 from trainer.export.model_folder import LoadedModel, ModelDescription, export_model
 from trainer.job_parts import build_probe, loop_settings, stream_from
@@ -34,7 +36,8 @@ from trainer.optim.schedules import build_schedules
 from trainer.pretrain import DEFAULT_RUNS, FREE_SETTINGS
 from trainer.recipe import schedule_settings
 
-FREE = (*FREE_SETTINGS, "teacher.cache.folder")
+# Settings that may differ when a run goes on; like the number of ranks, that of a student's group is one of them.
+FREE = (*FREE_SETTINGS, "teacher.cache.folder", "students.ranks")
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,15 @@ class PlannedDistillation:
     out: Path
 
 
-def plan_distillation(config: DistillConfig, teacher: LoadedModel, out: Path | None) -> PlannedDistillation:
+def plan_distillation(
+    config: DistillConfig, teacher: LoadedModel, out: Path | None, ranks: int = 1
+) -> PlannedDistillation:
     """Open the images and work out the run; the default folder is runs/distill-<students>-<hash>.
 
     Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
     """
     source = open_source(config.data.path)
-    plan = make_plan(config, source, teacher)
+    plan = make_plan(config, source, teacher, ranks)
     identity = RunIdentity(config, {key: plan.data[key] for key in ("images", "fingerprint", "teacher")}, FREE)
     name = f"distill-{'-'.join(config.students.archs)}-{identity.sha256()[:8]}"
     return PlannedDistillation(config, source, teacher, plan, identity, out or DEFAULT_RUNS / name)
@@ -71,26 +76,34 @@ def run_distillation(planned: PlannedDistillation, *, resume: bool | None) -> di
     report = run.finished_report()
     if report is not None:
         return {**report, "run": str(run.root), "already_finished": True}
-    job, teacher = build_job(planned, run)
-    publish_run_files(run, planned.identity, planned.plan.values(), environment(job.device))
+    with joined(torch.device(planned.plan.device)) as device:
+        wait_for_all()  # every rank has looked at the folder before the first one writes to it
+        if is_first():
+            publish_run_files(run, planned.identity, planned.plan.values(), environment(device))
+        fields, stopped_by = _train(planned, run, device)
+        if stopped_by is None and is_first():
+            publish_finished(run, planned.identity.sha256(), fields)
+    return {**fields, "run": str(run.root), "stopped_by": stopped_by}
+
+
+def _train(planned: PlannedDistillation, run: RunFolder, device: torch.device) -> tuple[dict[str, Any], int | None]:
+    """The stage that learns heads, where one is needed, and the run, each from wherever it stands."""
+    job, teacher = build_job(planned, run, device)
     stopped = learn_heads(teacher, job, planned.config) if needs_heads(planned.config, teacher) else None
     outcome = stopped or train(job)
     if teacher.cache is not None:
         teacher.cache.publish()
-    fields = {**_report(planned, outcome), **({"step": 0} if stopped else {})}
-    if outcome.stopped_by is None:
-        publish_finished(run, planned.identity.sha256(), fields)
-    return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
+    return {**_report(planned, outcome), **({"step": 0} if stopped else {})}, outcome.stopped_by
 
 
-def build_job(planned: PlannedDistillation, run: RunFolder) -> tuple[TrainJob, Teacher]:
+def build_job(planned: PlannedDistillation, run: RunFolder, device: torch.device) -> tuple[TrainJob, Teacher]:
     """Everything the loop needs, from a plan, and the teacher in it. Weights depend on run.seed alone."""
     config, plan = planned.config, planned.plan
-    device = torch.device(plan.device)
     teacher = Teacher(planned.teacher, device, plan.teacher.precision, config.teacher.compile)
     teacher.cache = _open_cache(planned, run)
     torch.manual_seed(config.run.seed)
-    method = build_method(config, teacher).to(device)
+    groups = RankGroups(config.students.ranks) if config.students.ranks else None
+    method = build_method(config, teacher, groups).to(device)
     job = TrainJob(
         method=method,
         optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
@@ -141,12 +154,14 @@ def _loader_settings(planned: PlannedDistillation) -> LoaderSettings:
     asked = config.objective
     subset = isinstance(asked, PrototypeObjective) and asked.ibot_tokens == "subset"
     return LoaderSettings(
-        batch_size=plan.images_per_step // plan.micro_batches,
+        batch_size=plan.images_per_rank // plan.micro_batches,
         patch_px=parse_arch(config.students.archs[0]).patch_size,
         augmentation=config.crops,
         masking=asked.masking if isinstance(asked, PrototypeObjective) and subset else MaskingSettings(probability=0),
         seed=config.run.seed,
         workers=plan.workers,
+        rank=rank(),
+        world_size=plan.ranks,
         crop_sets=config.teacher.cache.crop_sets if config.teacher.cache.gib else 0,
     )
 

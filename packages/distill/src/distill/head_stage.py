@@ -16,6 +16,7 @@ from distill.config import DistillConfig, PrototypeObjective
 from distill.methods.head_learning import HeadLearning, HeadLearningSettings
 from distill.teachers.teacher import Teacher
 from trainer.engine.loop import TrainJob, TrainOutcome, train
+from trainer.engine.ranks import wait_for_all
 from trainer.engine.run_folder import RunFolder
 from trainer.export.heads_file import build_heads, head_tensors
 from trainer.models.sizes import parse_arch
@@ -43,6 +44,7 @@ def learn_heads(teacher: Teacher, main: TrainJob, config: DistillConfig) -> Trai
         outcome = train(_job(teacher, main, config, run))
         if outcome.stopped_by is not None:
             return outcome
+        wait_for_all()  # the first rank publishes the heads
     teacher.take_heads(build_heads(load_file(file)))
     return None
 

@@ -7,16 +7,18 @@ from typing import Any
 
 import torch
 
+from contracts.errors import ConfigError
 from distill.config import DistillConfig, PrototypeObjective
 from distill.matching_views import side_for
-from distill.recipe import student_backbones
+from distill.recipe import check_teacher, student_backbones
+from distill.students.rank_groups import check_groups
 from distill.teachers.teacher import native_grid, teacher_fingerprint
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
 from trainer.export.model_folder import LoadedModel
 from trainer.models.sizes import parse_arch
 from trainer.models.vision_transformer import VisionTransformer
-from trainer.plan import choose_workers, data_fingerprint
+from trainer.plan import check_ranks, choose_workers, data_fingerprint
 from trainer.recipe import schedule_settings
 
 
@@ -42,6 +44,8 @@ class DistillPlan:
     objective: str
     steps: int
     images_per_step: int
+    ranks: int
+    images_per_rank: int
     micro_batches: int
     images_seen: int
     epochs: float
@@ -59,11 +63,17 @@ class DistillPlan:
         return {**asdict(self), "notes": list(self.notes)}
 
 
-def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel) -> DistillPlan:
-    """Work out what a run will do; students are counted on torch's meta device."""
+def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, ranks: int = 1) -> DistillPlan:
+    """Work out what a run will do; students are counted on torch's meta device.
+
+    Errors: ConfigError when the batch cannot be cut, or teacher, cache or groups of ranks do not fit.
+    """
     device = choose_device(config.run.device)
     fitted = schedule_settings(config)
     batch = config.run.batch_size
+    check_ranks(config.run, device, ranks)
+    check_teacher(config, teacher)
+    micro = _micro_batch(config, ranks)
     fingerprint = teacher_fingerprint(teacher)
     schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
     reference = parse_arch(config.students.archs[0]).patch_size
@@ -74,7 +84,9 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel) 
         objective=config.objective.kind,
         steps=config.run.steps,
         images_per_step=batch,
-        micro_batches=batch // (config.run.micro_batch_size or batch),
+        ranks=ranks,
+        images_per_rank=batch // ranks,
+        micro_batches=batch // (micro * ranks),
         images_seen=batch * config.run.steps,
         epochs=round(batch * config.run.steps / len(source), 2),
         data={
@@ -93,11 +105,20 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel) 
         ),
         students=_students(config),
         patch_grid=config.crops.global_px // reference,
-        workers=choose_workers(config.data.workers, device),
+        workers=choose_workers(config.data.workers, device, ranks),
         peak_lr=fitted.settings.lr,
         schedules=schedules,
         notes=(*fitted.notes, *_notes(config, source, teacher)),
     )
+
+
+def _micro_batch(config: DistillConfig, ranks: int) -> int:
+    """Images of one forward pass on one rank."""
+    if ranks > 1 and config.teacher.cache.gib:
+        raise ConfigError("the teacher's cache belongs to one rank, and several train: set teacher.cache.gib=0")
+    micro = config.run.micro_batch_size or config.run.batch_size // ranks
+    check_groups(config.students.ranks, config.students.archs, ranks, micro)
+    return micro
 
 
 def _head_steps(config: DistillConfig, teacher: LoadedModel) -> int:

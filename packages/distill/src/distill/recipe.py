@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from contracts.errors import ConfigError
 from distill.config import DistillConfig, FeatureObjective, PrototypeObjective
 from distill.matching_views import side_for
 from distill.methods.feature_distillation import FeatureDistillation, FeatureSettings
 from distill.methods.prototype_distillation import PrototypeDistillation, PrototypeSettings
+from distill.students.rank_groups import RankGroups
 from distill.teachers.teacher import Teacher
+from trainer.export.model_folder import LoadedModel
 from trainer.methods.method import Method
 from trainer.models.heads import PrototypeHead
 from trainer.models.sizes import parse_arch, vit_settings
@@ -34,8 +38,8 @@ def student_backbones(config: DistillConfig) -> dict[str, VitSettings]:
     }
 
 
-def build_method(config: DistillConfig, teacher: Teacher) -> Method:
-    """The method that the objective asks for. Errors: ConfigError when the teacher does not fit it.
+def build_method(config: DistillConfig, teacher: Teacher, groups: RankGroups | None = None) -> Method:
+    """The method that the objective asks for, of a teacher that fits it (check_teacher).
 
     A teacher without heads must get them (head_stage.py) before the method is asked for losses.
     """
@@ -51,14 +55,7 @@ def build_method(config: DistillConfig, teacher: Teacher) -> Method:
             layerwise_decay=optim.layerwise_decay,
             patch_embed_multiplier=optim.patch_embed_lr_multiplier,
         )
-        return FeatureDistillation(features, teacher)
-    if teacher.dino_head is not None:
-        _check_heads(asked, teacher.dino_head, teacher.ibot_head or teacher.dino_head)
-    elif not config.teacher.head_steps:
-        raise ConfigError(
-            f"objective.kind is prototypes, but the teacher {teacher.model.folder} comes without heads: take "
-            "teacher.head_steps above 0 to learn new ones first, or objective.kind=features"
-        )
+        return FeatureDistillation(features, teacher, groups)
     prototypes = PrototypeSettings(
         backbones=backbones,
         dino_head=head_settings(asked.heads.dino),
@@ -72,7 +69,22 @@ def build_method(config: DistillConfig, teacher: Teacher) -> Method:
         layerwise_decay=optim.layerwise_decay,
         patch_embed_multiplier=optim.patch_embed_lr_multiplier,
     )
-    return PrototypeDistillation(prototypes, teacher)
+    return PrototypeDistillation(prototypes, teacher, groups)
+
+
+def check_teacher(config: DistillConfig, teacher: LoadedModel) -> None:
+    """Errors: ConfigError when the objective asks for heads that the teacher has not, or has otherwise."""
+    asked, heads = config.objective, teacher.heads
+    if not isinstance(asked, PrototypeObjective):
+        return
+    if "dino_head" in heads:
+        dino = cast(PrototypeHead, heads["dino_head"])
+        _check_heads(asked, dino, cast(PrototypeHead, heads["ibot_head"]) if "ibot_head" in heads else dino)
+    elif not config.teacher.head_steps:
+        raise ConfigError(
+            f"objective.kind is prototypes, but the teacher {teacher.folder} comes without heads: take "
+            "teacher.head_steps above 0 to learn new ones first, or objective.kind=features"
+        )
 
 
 def _check_heads(asked: PrototypeObjective, dino: PrototypeHead, ibot: PrototypeHead) -> None:

@@ -12,6 +12,7 @@ import torch
 from contracts.dataset_folder import read_dataset
 from contracts.errors import ConfigError
 from trainer.config.pretrain import PretrainConfig
+from trainer.config.run import RunSection
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
 from trainer.engine.ranks import launched_ranks
@@ -110,6 +111,20 @@ def make_plan(
     )
 
 
+def check_ranks(run: RunSection, device: torch.device, world_size: int) -> None:
+    """Errors: ConfigError when the batch cannot be cut evenly, or there are fewer GPUs than ranks."""
+    batch, micro = run.batch_size, run.micro_batch_size
+    if batch % (world_size * (micro or 1)):
+        parts = [f"{world_size} ranks"] if world_size > 1 else []
+        parts += [f"micro-batches of {micro} images"] if micro else []
+        raise ConfigError(
+            f"run.batch_size {batch} cannot be cut into {' with '.join(parts)}: take a multiple of "
+            f"{world_size * (micro or 1)}"
+        )
+    if device.type == "cuda" and world_size > launched_ranks() and world_size > torch.cuda.device_count():
+        raise ConfigError(f"--devices {world_size} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs")
+
+
 @dataclass(frozen=True)
 class _Shares:
     """Images of one forward pass, the memory that this takes on each device, and what there is to say about it."""
@@ -123,15 +138,8 @@ def _share_out(
     config: PretrainConfig, parameters: dict[str, int], precision: str, device: torch.device, world_size: int
 ) -> _Shares:
     """Cut the batch of a step into ranks and micro-batches. Errors: ConfigError when it cannot be cut evenly."""
+    check_ranks(config.run, device, world_size)
     batch, asked = config.run.batch_size, config.run.micro_batch_size
-    if batch % (world_size * (asked or 1)):
-        raise ConfigError(
-            f"run.batch_size {batch} cannot be cut into {world_size} ranks"
-            + (f" with micro-batches of {asked} images" if asked else "")
-            + ": take a multiple"
-        )
-    if device.type == "cuda" and world_size > launched_ranks() and world_size > torch.cuda.device_count():
-        raise ConfigError(f"--devices {world_size} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs")
     device_gib = device_memory_gib(device)
     if device.type == "cpu":
         device_gib /= world_size

@@ -20,6 +20,7 @@ from distill.losses.feature_losses import feature_loss
 from distill.losses.relation_losses import relation_loss
 from distill.matching_views import at_side, side_for
 from distill.methods.loss_terms import joined, labelled
+from distill.students.rank_groups import RankGroups
 from distill.students.several import Several
 from distill.teachers.teacher import Teacher, TeacherTokens
 from trainer.data.batch import CropBatch
@@ -50,9 +51,9 @@ class FeatureSettings:
 class FeatureDistillation(Method):
     """The method on one rank; the teacher runs once per batch, however many students there are."""
 
-    def __init__(self, settings: FeatureSettings, teacher: Teacher) -> None:
+    def __init__(self, settings: FeatureSettings, teacher: Teacher, groups: RankGroups | None = None) -> None:
         super().__init__()
-        self.settings, self.teacher = settings, teacher
+        self.settings, self.teacher, self.groups = settings, teacher, groups
         self.several = Several(list(settings.backbones))
         self.student = self.several.flat({name: self._build(vit) for name, vit in settings.backbones.items()})
         self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
@@ -66,9 +67,13 @@ class FeatureDistillation(Method):
     def micro_losses(self, batches: Sequence[CropBatch], knobs: StepKnobs) -> Iterator[LossTerms]:
         """Losses per micro-batch and student; only one student's graph lives at a time."""
         for batch in batches:
-            said = self.teacher.look(batch, self._reference_patch)
-            for name in self.several.names:
-                yield scaled(self._student_losses(name, batch, said, knobs), 1 / len(batches))
+            said, names = self.teacher.look(batch, self._reference_patch), self.several.names
+            if self.groups is not None:
+                batch, cls, patches = self.groups.exchanged(batch, said.cls, said.patches)
+                said, names = TeacherTokens(cls, patches), (self.groups.mine(self.several),)
+            for name in names:
+                losses = scaled(self._student_losses(name, batch, said, knobs), 1 / len(batches))
+                yield losses if self.groups is None else self.groups.shared_out(losses, self.several)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups of all students and their projections."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from distill.matching_views import at_side, side_for
 from distill.methods.loss_terms import joined, labelled
+from distill.students.rank_groups import RankGroups
 from distill.students.several import Several
 from distill.teachers.teacher import Teacher
 from trainer.data.batch import CropBatch
@@ -60,12 +61,25 @@ class PrototypeSettings:
     patch_embed_multiplier: float = 0.2
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A micro-batch as the students will get it, with the teacher's bottleneck features of it.
+
+    Shapes: cls [2 * B, H], patches [M, H] of the chosen ones.
+    """
+
+    batch: CropBatch
+    choice: PatchChoice
+    cls: Tensor
+    patches: Tensor
+
+
 class PrototypeDistillation(Method):
     """The method on one rank. The teacher runs once per batch, however many students there are."""
 
-    def __init__(self, settings: PrototypeSettings, teacher: Teacher) -> None:
+    def __init__(self, settings: PrototypeSettings, teacher: Teacher, groups: RankGroups | None = None) -> None:
         super().__init__()
-        self.settings, self.teacher = settings, teacher
+        self.settings, self.teacher, self.groups = settings, teacher, groups
         self.several = Several(list(settings.backbones))
         self.student = self.several.flat({name: self._build(vit) for name, vit in settings.backbones.items()})
         self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
@@ -82,10 +96,12 @@ class PrototypeDistillation(Method):
 
         Only one student's graph lives at a time. KoLeo sees the neighbours inside a micro-batch.
         """
-        for batch, (choice, targets) in zip(batches, self._targets(batches, knobs.teacher_temp), strict=True):
-            for name in self.several.names:
-                view = self._student_view(name, batch, choice)
-                yield self._student_losses(name, view, targets, knobs)
+        seen = [self._seen(batch) for batch in batches]
+        for shown, targets in zip(seen, self._targets(seen, knobs.teacher_temp), strict=True):
+            for name in self.several.names if self.groups is None else [self.groups.mine(self.several)]:
+                view = self._student_view(name, shown.batch, shown.choice)
+                losses = self._student_losses(name, view, targets, knobs)
+                yield losses if self.groups is None else self.groups.shared_out(losses, self.several)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW groups of all students."""
@@ -120,35 +136,40 @@ class PrototypeDistillation(Method):
     def _reference_patch(self) -> int:
         return self.settings.backbones[self.several.names[0]].patch_size
 
-    def _targets(self, batches: Sequence[CropBatch], temp: float) -> list[tuple[PatchChoice, StepTargets]]:
-        """Act one: the teacher looks at the global crops of all micro-batches."""
-        teacher = self.teacher
-        cls, patches, choices = [], [], []
-        for batch in batches:
-            tokens = teacher.look(batch, self._reference_patch)
-            choice = self._choice(batch, tokens.patches.shape[1])
-            rows, chosen = teacher.bottlenecks(tokens, choice.indices)
-            cls.append(rows)
-            patches.append(chosen)
-            choices.append(choice)
-        dino_head, ibot_head = teacher.dino_head, teacher.ibot_head
+    def _seen(self, batch: CropBatch) -> Seen:
+        """Act one: the teacher looks at the global crops of a micro-batch."""
+        tokens = self.teacher.look(batch, self._reference_patch)
+        if self.groups is None:
+            choice = self._choice(batch)
+            return Seen(batch, choice, *self.teacher.bottlenecks(tokens.cls, choice.of(tokens.patches)))
+        crops, patches = tokens.patches.shape[:2]
+        cls, flat = self.teacher.bottlenecks(tokens.cls, tokens.patches.flatten(0, 1))
+        batch, cls, every = self.groups.exchanged(batch, cls, flat.view(crops, patches, -1))
+        choice = self._choice(batch)
+        return Seen(batch, choice, cls, choice.of(every))
+
+    def _targets(self, seen: Sequence[Seen], temp: float) -> list[StepTargets]:
+        """Targets of all micro-batches, balanced together."""
+        dino_head, ibot_head = self.teacher.dino_head, self.teacher.ibot_head
         assert dino_head is not None and ibot_head is not None, "exact distillation needs a teacher with heads"
         with torch.no_grad():
-            dino = self.dino_targets.targets(torch.cat(cls), dino_head.prototypes(), temp)
-            ibot = self.ibot_targets.targets(torch.cat(patches), ibot_head.prototypes(), temp)
-        images = [len(batch.global_crops) // 2 for batch in batches]
+            dino = self.dino_targets.targets(torch.cat([shown.cls for shown in seen]), dino_head.prototypes(), temp)
+            ibot = self.ibot_targets.targets(torch.cat([shown.patches for shown in seen]), ibot_head.prototypes(), temp)
+        images = [len(shown.batch.global_crops) // 2 for shown in seen]
         found, dino_row, ibot_row = [], 0, 0
-        for batch, choice, count in zip(batches, choices, images, strict=True):
-            sizes = DinoBatch(count, sum(images), len(batch.local_crops) // count)
-            mine, ours = shifted_rows(dino, dino_row), shifted_rows(ibot, ibot_row)
-            found.append((choice, StepTargets(mine, ours, choice.weights, sizes)))
-            dino_row, ibot_row = dino_row + 2 * count, ibot_row + len(choice.indices)
+        for shown, count in zip(seen, images, strict=True):
+            sizes = DinoBatch(count, sum(images), len(shown.batch.local_crops) // count)
+            rows, patches = shifted_rows(dino, dino_row), shifted_rows(ibot, ibot_row)
+            found.append(StepTargets(rows, patches, shown.choice.weights, sizes))
+            dino_row, ibot_row = dino_row + 2 * count, ibot_row + len(shown.choice.indices)
         return found
 
-    def _choice(self, batch: CropBatch, patches: int) -> PatchChoice:
+    def _choice(self, batch: CropBatch) -> PatchChoice:
+        """The patches of the patch loss; the batch's masks have the shape of its patches."""
         if self.settings.ibot_tokens == "subset":
             return masked_patches(batch.masks)
-        return all_patches(len(batch.global_crops), patches, batch.global_crops.device)
+        crops, patches = batch.masks.shape
+        return all_patches(crops, patches, batch.masks.device)
 
     def _student_losses(self, name: str, view: StudentView, targets: StepTargets, knobs: StepKnobs) -> LossTerms:
         """Act three: one student is held against the targets."""

@@ -99,16 +99,12 @@ class Teacher:
         # Copies outside inference mode: autograd refuses to keep inference tensors for the backward pass.
         return TeacherTokens(cls.clone(), patches.clone())
 
-    def bottlenecks(self, tokens: TeacherTokens, patch_rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Bottleneck features of the class tokens and of the chosen rows of the flattened patches.
-
-        Shapes: patch_rows int64 [M] into [B * N] -> [B, H], [M, H].
-        """
+    def bottlenecks(self, cls: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Bottleneck features of class and patch tokens. Shapes: [B, D], [M, D] -> [B, H], [M, H]."""
         dino, ibot = self.dino_head, self.ibot_head
         assert dino is not None and ibot is not None, "a teacher without heads has no prototypes"
         with torch.no_grad():
-            chosen = tokens.patches.flatten(0, 1).index_select(0, patch_rows)
-            return dino.bottleneck(tokens.cls), ibot.bottleneck(chosen)
+            return dino.bottleneck(cls), ibot.bottleneck(patches)
 
 
 def open_teacher(spec: Path | str, device: torch.device, precision: str = "fp32", compiled: bool = False) -> Teacher:
