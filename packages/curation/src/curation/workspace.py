@@ -3,6 +3,7 @@
 curate.yaml                 settings
 catalog/                    one row per offered file
 filters.parquet             values and verdicts of the filters, with filters.json
+scores/                     values that model filters gave
 embeddings/<model>/         vectors of the pool
 sets/<name>/                catalogue and embeddings of a seed or reference set
 clusters/                   levels of hierarchical k-means
@@ -54,6 +55,11 @@ class Workspace(ImageSetFolder):
     def filters(self) -> Path:
         """Values and verdicts of the filters."""
         return self.root / "filters.parquet"
+
+    @property
+    def scores(self) -> Path:
+        """Values that model filters gave, a table each."""
+        return self.root / "scores"
 
     @property
     def dedup(self) -> Path:

@@ -32,3 +32,18 @@ class EmbedConfig(StrictModel):
         le=4096,
         description="input side of neural models in px (default: what their files say)",
     )
+    decode_threads: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        description="threads per worker that decode and resize ahead of the model; 0: none (default: the worker's "
+        "cores, but none for a worker of one core without a GPU)",
+    )
+
+    @property
+    def threads_ahead(self) -> int:
+        """Decoding threads of a worker. A worker of one core has nothing to overlap unless a GPU does the rest."""
+        if self.decode_threads is not None:
+            return self.decode_threads
+        cores = int(self.cpus_per_worker)
+        return max(1, cores) if self.gpus_per_worker > 0 or self.device.startswith("cuda") or cores > 1 else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,4 +30,20 @@ class Embedder(Protocol):
 
     def embed_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Shapes: each image uint8 [H, W, 3] RGB; result float32 [len(images), dim] with rows of length 1."""
+        ...
+
+
+@runtime_checkable
+class PreparingEmbedder(Protocol):
+    """An embedder whose input is made ready image by image, so that threads can do it ahead of the model.
+
+    `embed_images(images)` equals `embed_prepared([prepare(image) for image in images])`.
+    """
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shapes: uint8 [H, W, 3] -> float32 [3, H', W']. Any thread may call it."""
+        ...
+
+    def embed_prepared(self, inputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Shapes: float32 [3, H', W'] each -> float32 [len(inputs), dim] with rows of length 1."""
         ...

@@ -7,21 +7,16 @@ The vector is the model's image feature where it has one (CLIP, SigLIP), the cla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import MissingInput, UserError
-from contracts.publish import sha256_file
 from curation.embed.config import EmbedConfig
-from curation.embed.neural_input import InputRule, rule_of_processor, shape_groups
+from curation.embed.huggingface_files import cannot_load, input_rule, load_transformers, weights_identity
+from curation.embed.neural_input import shape_groups
 from curation.embed.torch_device import device_of, dtype_of, load_torch, use_threads
 from curation.index.mirror_cosine import unit_rows
-
-# Side in px where neither the settings nor the model's files say one.
-FALLBACK_PX = 224
 
 
 class HuggingFaceEmbedder:
@@ -37,18 +32,23 @@ class HuggingFaceEmbedder:
         self.name = spec
         self._device, self._dtype = device_of(settings), dtype_of(settings)
         self._model = _load_model(spec).to(self._device, self._dtype).eval()
-        self._rule = _input_rule(spec, self._model.config, settings)
-        weights = sorted(Path(spec).glob("*.safetensors")) if Path(spec).is_dir() else []
-        revision = getattr(self._model.config, "_commit_hash", None) or spec
-        origin = " ".join(sha256_file(file)[:16] for file in weights) or revision
+        self._rule = input_rule(spec, self._model.config, settings)
+        origin = weights_identity(spec, self._model.config)
         self.version = f"{origin}, {self._rule.describe()}, {settings.precision}"
         side = self._rule.crop_px or self._rule.side_px
         self.dim = int(self._forward(np.zeros((1, 3, side, side), np.float32)).shape[1])
 
     def embed_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Shapes: uint8 [H, W, 3] each -> float32 [len(images), dim], rows of length 1."""
-        inputs = [self._rule.prepare(image) for image in images]
-        out = np.empty((len(images), self.dim), np.float32)
+        return self.embed_prepared([self.prepare(image) for image in images])
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shapes: uint8 [H, W, 3] -> float32 [3, H', W']."""
+        return self._rule.prepare(image)
+
+    def embed_prepared(self, inputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Shapes: float32 [3, H', W'] each -> float32 [len(inputs), dim], rows of length 1."""
+        out = np.empty((len(inputs), self.dim), np.float32)
         for positions in shape_groups(inputs).values():
             out[positions] = self._forward(np.stack([inputs[p] for p in positions]))
         return unit_rows(out)
@@ -64,35 +64,9 @@ class HuggingFaceEmbedder:
 
 def _load_model(spec: str) -> Any:
     try:
-        import transformers
-    except ImportError:
-        raise UserError(
-            f"the model {spec} needs transformers and it is not installed: install winnow-curation[models]"
-        ) from None
-    transformers.logging.set_verbosity_error()
-    try:
-        return transformers.AutoModel.from_pretrained(spec)
+        return load_transformers(spec).AutoModel.from_pretrained(spec)
     except (OSError, ValueError, KeyError) as error:
-        detail = str(error).strip().splitlines()[0]
-        raise MissingInput(f"the model {spec} cannot be loaded ({detail}): give a folder or a hub id") from None
-
-
-def _input_rule(spec: str, config: Any, settings: EmbedConfig) -> InputRule:
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    stated = getattr(config, "image_size", None) or getattr(getattr(config, "vision_config", None), "image_size", None)
-    side = settings.image_px or (stated if isinstance(stated, int) else FALLBACK_PX)
-    try:
-        values, _ = ImageProcessingMixin.get_image_processor_dict(spec)
-    except OSError:
-        values = {}
-    rule = rule_of_processor(values, side)
-    if settings.resize == "model" and settings.image_px is None:
-        return rule
-    resize = rule.resize if settings.resize == "model" else settings.resize
-    # A centre crop keeps every image of one batch in one shape.
-    crop = side if resize == "short-side" else None
-    return InputRule(resize, side, crop, rule.mean, rule.std)
+        raise cannot_load(spec, error) from None
 
 
 def _features(model: Any, pixels: Any) -> Any:

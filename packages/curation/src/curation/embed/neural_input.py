@@ -6,7 +6,7 @@ Dimensions: B images, H, W height and width in px.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +35,16 @@ class InputRule:
         """The rule in words, part of a store's version."""
         crop = f" crop {self.crop_px}" if self.crop_px else ""
         return f"{self.resize} {self.side_px}{crop} mean {self.mean} std {self.std}"
+
+    def with_settings(
+        self, resize: Literal["model", "square", "short-side"], asked_px: int | None, side_px: int
+    ) -> InputRule:
+        """The rule with what the settings ask for instead; `side_px` is the side that they give or leave."""
+        if resize == "model" and asked_px is None:
+            return self
+        chosen = self.resize if resize == "model" else resize
+        # A centre crop keeps every image of one batch in one shape.
+        return replace(self, resize=chosen, side_px=side_px, crop_px=side_px if chosen == "short-side" else None)
 
     def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Shapes: uint8 [H, W, 3] -> float32 [3, H', W']."""

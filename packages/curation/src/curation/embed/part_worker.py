@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.embedding_store import EmbeddingWriter
-from contracts.keys import key_of_bytes
-from curation.decode import BadImage, decode_rgb
 from curation.embed.config import EmbedConfig
-from curation.embed.embedder import Embedder
+from curation.embed.decode_ahead import Preparing, Unusable, prepared_images
+from curation.embed.embedder import Embedder, PreparingEmbedder
 from curation.embed.parts import EmbedPart
 from curation.embed.table import load_embedder
-from curation.sources.read_bytes import read_bytes
 
 
 @dataclass(frozen=True)
@@ -33,32 +32,43 @@ def make_worker(spec: str, store_folder: str, settings: EmbedConfig) -> Callable
     writer = EmbeddingWriter(Path(store_folder), model=spec, dim=embedder.dim)
 
     def work(part: EmbedPart) -> PartResult:
-        return embed_part(part, embedder, writer, settings.batch_images)
+        return embed_part(part, embedder, writer, settings)
 
     return work
 
 
-def embed_part(part: EmbedPart, embedder: Embedder, writer: EmbeddingWriter, batch_images: int) -> PartResult:
+def embed_part(part: EmbedPart, embedder: Embedder, writer: EmbeddingWriter, settings: EmbedConfig) -> PartResult:
     """Embed and publish one part. Images that fail are left out and named."""
+    prepare, embed = _halves(embedder)
+    preparing = Preparing(prepare, embedder.max_side_px, settings.threads_ahead, settings.batch_images)
     keys: list[str] = []
     failed: list[tuple[str, str]] = []
     vectors: list[NDArray[np.float32]] = []
-    batch: list[NDArray[np.uint8]] = []
-    for key, data in zip(part.keys, read_bytes(part.uris), strict=True):
-        if key_of_bytes(data) != key:
-            failed.append((key, "changed: the file is gone or holds other bytes than when it was catalogued"))
-            continue
-        try:
-            batch.append(decode_rgb(data, max_side_px=embedder.max_side_px))
-        except BadImage as error:
-            failed.append((key, str(error)))
+    batch: list[Any] = []
+    for key, ready in prepared_images(part.keys, part.uris, preparing):
+        if isinstance(ready, Unusable):
+            failed.append((key, ready.reason))
             continue
         keys.append(key)
-        if len(batch) == batch_images:
-            vectors.append(embedder.embed_images(batch))
+        batch.append(ready)
+        if len(batch) == settings.batch_images:
+            vectors.append(embed(batch))
             batch = []
     if batch:
-        vectors.append(embedder.embed_images(batch))
+        vectors.append(embed(batch))
     if keys:
         writer.write_part(part.number, keys, np.concatenate(vectors))
     return PartResult(len(keys), tuple(failed))
+
+
+def _halves(
+    embedder: Embedder,
+) -> tuple[Callable[[NDArray[np.uint8]], Any], Callable[[Sequence[Any]], NDArray[np.float32]]]:
+    """What threads may do ahead, image by image, and what is left for batches."""
+    if isinstance(embedder, PreparingEmbedder):
+        return embedder.prepare, embedder.embed_prepared
+    return _unchanged, embedder.embed_images
+
+
+def _unchanged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image

@@ -49,8 +49,15 @@ class TorchScriptEmbedder:
 
     def embed_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Shapes: uint8 [H, W, 3] each -> float32 [len(images), dim], rows of length 1."""
-        inputs = [self._rule.prepare(image) for image in images]
-        out = np.empty((len(images), self.dim), np.float32)
+        return self.embed_prepared([self.prepare(image) for image in images])
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shapes: uint8 [H, W, 3] -> float32 [3, H', W']."""
+        return self._rule.prepare(image)
+
+    def embed_prepared(self, inputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Shapes: float32 [3, H', W'] each -> float32 [len(inputs), dim], rows of length 1."""
+        out = np.empty((len(inputs), self.dim), np.float32)
         for positions in shape_groups(inputs).values():
             out[positions] = self._forward(np.stack([inputs[p] for p in positions]))
         return unit_rows(out)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections import Counter
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from contracts.config import StrictModel
+
+# Names of values that are always there, or that mean something else in filters.parquet.
+TAKEN_NAMES = frozenset({"key", "kept", "reason", "faces"})
 
 
 class Bounds(StrictModel):
@@ -22,6 +26,60 @@ class Bounds(StrictModel):
         return self
 
 
+class _ScoreFilter(StrictModel):
+    """A value that a model gives, and the values that are filtered out."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_-]{0,39}$", description="name of the value in reasons and in filters.parquet"
+    )
+    above: float | None = Field(default=None, description="larger values are filtered out")
+    below: float | None = Field(default=None, description="smaller values are filtered out")
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> Self:
+        if self.above is None and self.below is None:
+            raise ValueError(f"the filter {self.name!r} filters nothing: give `above` or `below`")
+        return self
+
+    @property
+    def bounds(self) -> Bounds:
+        """What is kept."""
+        return Bounds(min=self.below, max=self.above)
+
+
+class ClassifierFilter(_ScoreFilter):
+    """A Hugging Face image classifier: the probability of one of its labels, or of several together."""
+
+    model: str = Field(description="folder or hub id of a Hugging Face image classifier")
+    label: str | tuple[str, ...] = Field(
+        description="label whose probability is the value; of several, their sum (multi-label models: the largest)"
+    )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels as a tuple."""
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+
+class HeadFilter(_ScoreFilter):
+    """A linear head over stored embeddings, such as an aesthetic predictor over CLIP."""
+
+    embeddings: str = Field(description="embedder whose stored vectors (of length 1) the head reads")
+    head: str = Field(description="safetensors file with `weight` [outputs, width] and, if it has one, `bias`")
+    output: int | None = Field(default=None, ge=0, description="which output is the value, if there are several")
+
+
+def _kind(value: Any) -> str:
+    """By what a filter is told to be a head: anything that only heads have."""
+    given = value if isinstance(value, dict) else value.__dict__
+    return "head" if "head" in given or "embeddings" in given else "classifier"
+
+
+ModelFilter = Annotated[
+    Annotated[ClassifierFilter, Tag("classifier")] | Annotated[HeadFilter, Tag("head")], Discriminator(_kind)
+]
+
+
 class FilterConfig(StrictModel):
     """Bounds of every filter. What is named here replaces both bounds of that filter: `blur: {}` turns it off."""
 
@@ -32,4 +90,14 @@ class FilterConfig(StrictModel):
     deviation: Bounds = Field(default=Bounds(min=5), description="standard deviation of brightness, grey levels")
     dominant_share: Bounds = Field(default=Bounds(max=0.97), description="share of the most frequent colour, 0 to 1")
     entropy: Bounds = Field(default=Bounds(min=1), description="entropy of the grey histogram, bits, 0 to 8")
+    models: tuple[ModelFilter, ...] = Field(default=(), description="filters by models, any number of them")
     part_images: int = Field(default=4096, ge=1, le=1_000_000, description="images per part, the unit of resuming")
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        for name, count in Counter(model.name for model in self.models).items():
+            if count > 1:
+                raise ValueError(f"two filters are called {name!r}: give each its own name")
+            if name in TAKEN_NAMES or name in type(self).model_fields:
+                raise ValueError(f"{name!r} is the name of a built-in value: give the model filter another name")
+        return self

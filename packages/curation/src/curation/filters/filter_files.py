@@ -1,12 +1,14 @@
 """Tables of the filter step.
 
 filters/part-00000.parquet   values of a part, while the step is under way
-filters.parquet              a row per measured key: its values, kept, reason
+filters.parquet              a row per measured key: its values, those of model filters, kept, reason
 filters.json                 report of the step that judged last, with its bounds
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,6 +39,14 @@ FILTERS = TableSpec(
     ("key",),
     "curate filter",
 )
+
+
+def with_scores(names: Iterable[str]) -> TableSpec:
+    """The table of verdicts with a column for every model filter, null where an image has no value."""
+    schema = FILTERS.schema
+    for name in names:
+        schema = schema.insert(len(schema) - 2, pa.field(name, pa.float64()))
+    return replace(FILTERS, schema=schema)
 
 
 def read_values(file: Path, spec: TableSpec) -> pa.Table:

@@ -6,7 +6,7 @@ and other bounds are judged from the stored values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,10 @@ from curation.catalog import part_file, part_numbers, unique_images
 from curation.decode import DecodeLimits
 from curation.engine import Engine
 from curation.filters.config import Bounds, FilterConfig
-from curation.filters.filter_files import FILTERS, PART, read_values
+from curation.filters.filter_files import FILTERS, PART, read_values, with_scores
 from curation.filters.judge import judge
 from curation.filters.measure_part import FilterPart, make_worker
+from curation.filters.scores.score_pool import Scored
 from curation.filters.table import MEASURES
 
 SMALLEST_PART = 128
@@ -35,7 +36,8 @@ PARTS_OF_A_SMALL_POOL = 16
 class FilterReport:
     """images = kept + filtered + unmeasured (those that cannot be read any more; later steps name them).
 
-    `by_filter`: images that each filter drops; one that fails two is counted in both.
+    `by_filter`: images that each filter drops; one that fails two is counted in both. `scored_now`, `unscored`: by
+    model filter, the images that it gave a value in this run, and those that it has none for.
     """
 
     images: int
@@ -44,27 +46,41 @@ class FilterReport:
     kept: int
     filtered: int
     by_filter: dict[str, int]
-    bounds: dict[str, dict[str, float | None]]
+    bounds: dict[str, dict[str, Any]]
+    scored_now: dict[str, int]
+    unscored: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return asdict(self)
 
 
-def filter_pool(
-    catalog_folder: Path, table_file: Path, settings: FilterConfig, limits: DecodeLimits, engine: Engine
-) -> FilterReport:
+@dataclass(frozen=True)
+class FilterInputs:
+    """Where the catalogue is and the table goes, and the values that models gave."""
+
+    catalog_folder: Path
+    table_file: Path
+    scored: Sequence[Scored] = ()
+
+
+def filter_pool(inputs: FilterInputs, settings: FilterConfig, limits: DecodeLimits, engine: Engine) -> FilterReport:
     """Measure and judge every usable image of a catalogue, and publish the table and the report."""
-    images = unique_images(catalog_folder, ("width_px", "height_px"))
+    images = unique_images(inputs.catalog_folder, ("width_px", "height_px"))
+    table_file, scored = inputs.table_file, inputs.scored
     parts_folder = table_file.with_suffix("")
     before = _of_catalogue(read_values(table_file, FILTERS), images)
     new = _measure(images, before, parts_folder, settings.part_images, limits, engine)
     values = pa.concat_tables([before, new]).sort_by("key").combine_chunks()
-    bounds = bounds_of(settings)
+    for one in scored:
+        place = pc.index_in(values.column("key"), value_set=one.values.column("key").combine_chunks())
+        values = values.append_column(one.score.name, pc.take(one.values.column("value").combine_chunks(), place))
+    bounds = {**bounds_of(settings), **{one.score.name: one.score.bounds for one in scored}}
     verdicts = judge(values, bounds)
     table = values.append_column("kept", pa.array(verdicts.kept)).append_column("reason", verdicts.reasons)
-    write_table(table_file, table, FILTERS)
+    write_table(table_file, table, with_scores(one.score.name for one in scored))
     kept = int(verdicts.kept.sum())
+    about = {one.score.name: dict(one.score.about) for one in scored}
     report = FilterReport(
         images=images.num_rows,
         measured_now=new.num_rows,
@@ -72,7 +88,9 @@ def filter_pool(
         kept=kept,
         filtered=values.num_rows - kept,
         by_filter={name: count for name, count in verdicts.counts.items() if count},
-        bounds={name: plain_values(bound) for name, bound in bounds.items()},
+        bounds={name: {**plain_values(bound), **about.get(name, {})} for name, bound in bounds.items()},
+        scored_now={one.score.name: one.scored_now for one in scored},
+        unscored={one.score.name: values.column(one.score.name).null_count for one in scored},
     )
     publish_json(table_file.with_suffix(".json"), {"bounds": report.bounds, "by_filter": report.by_filter})
     _remove_parts(parts_folder)

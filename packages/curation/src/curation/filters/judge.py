@@ -29,10 +29,10 @@ class Verdicts:
 def judge(values: pa.Table, bounds: Mapping[str, Bounds]) -> Verdicts:
     """Hold every value against its bounds; a reason names all filters that an image fails, in the order of `bounds`.
 
-    `values`: one float column per filter, no nulls.
+    `values`: one float column per filter; what is null fails nothing.
     """
     failed: dict[str, tuple[Bools, Bools]] = {}
-    columns = {name: values.column(name).to_numpy() for name in bounds}
+    columns = {name: values.column(name).cast(pa.float64()).to_numpy() for name in bounds}
     for name, bound in bounds.items():
         nothing = np.zeros(values.num_rows, np.bool_)
         low = columns[name] < bound.min if bound.min is not None else nothing

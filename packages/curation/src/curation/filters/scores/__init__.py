@@ -1,0 +1,1 @@
+"""Values that cost a model: image classifiers and linear heads over stored embeddings."""
