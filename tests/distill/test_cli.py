@@ -10,6 +10,7 @@ import pytest
 
 from distill.cli import app
 from trainer.cli import run
+from trainer.export.export_formats import export_as
 
 VITS14_AT_56_PX = 12 * (12 * 384 * 384 + 15 * 384) + (3 * 14 * 14 + 1) * 384 + (17 + 1 + 1 + 2) * 384
 """Blocks, patch projection, positions, class and mask token, final norm."""
@@ -65,6 +66,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
         (["run", "--teacher", "TEACHER", "--data", "nowhere"], "there is no nowhere"),
         (["run", "--teacher", "TEACHER", "--set", "optim.lrr=1"], "unknown setting 'optim.lrr'"),
         (["evaluate", "TEACHER", "--data", "nowhere"], "name the teacher with --teacher"),
+        (["run", "--teacher", "TIMM"], "make a model folder of it with `trainer import"),
+        (["run", "--teacher", "TEACHER", "--student", "vits14", "--student", "vits14"], "names one student twice"),
         (["export", "TEACHER", "--format", "onxx", "--out", "x"], "did you mean 'onnx'"),
     ],
 )
@@ -77,8 +80,9 @@ def test_what_the_user_can_mend_is_one_sentence_and_exit_code_2(
     sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    teacher = str(make_teacher())
-    assert run(app, [teacher if word == "TEACHER" else word for word in arguments]) == 2
+    words = {"TEACHER": str(make_teacher()), "TIMM": str(tmp_path / "timm")}
+    export_as(words["TEACHER"], "timm", Path(words["TIMM"]))
+    assert run(app, [words.get(word, word) for word in arguments]) == 2
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if line.startswith("distill: ")]
     assert len(lines) == 1

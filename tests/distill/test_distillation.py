@@ -15,7 +15,7 @@ from contracts.errors import ConfigError, MissingInput
 from contracts.publish import read_json
 from distill import api
 from distill.distillation import build_job, run_distillation
-from distill.side_by_side import mapped_cosine, student_folders
+from distill.side_by_side import mapped_cosine, model_folders
 from trainer.data.batch import CropBatch
 from trainer.engine.environment import environment
 from trainer.engine.loop import train
@@ -153,7 +153,7 @@ def test_a_cache_changes_no_weight_whether_it_is_empty_or_full(
 def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
     report = small_run(make_teacher(), pictures, tmp_path / "run", students=["vitn8", "vitn4"], steps=2)
     assert set(report["students"]) == {"vitn8", "vitn4"}
-    folders = student_folders(str(tmp_path / "run"))
+    folders = model_folders(str(tmp_path / "run"))
     assert [load_model(folder).image_px for folder in folders] == [16, 32]
     with pytest.raises(MissingInput, match="several models"):
         load_model(tmp_path / "run")
@@ -161,9 +161,9 @@ def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures
     assert [row[0] for row in table["rows"]] == [
         "teacher",
         "student vitn4",
-        "student vitn4, random weights",
         "student vitn8",
-        "student vitn8, random weights",
+        "random vitn4",
+        "random vitn8",
         "raw pixels",
     ]
 
@@ -172,7 +172,9 @@ def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures
     ("more", "message"),
     [
         (["objective.heads.dino.prototypes=99"], "is 99, but the teacher's head has 12"),
-        (["objective.ibot_tokens=some"], "'all' or 'subset'"),
+        (["objective.ibot_tokens=some"], "setting 'objective.ibot_tokens': input should be 'all' or 'subset'"),
+        (["objective.relations.gram=1"], "relations is a setting of objective.kind=features.*since the teacher has"),
+        (["objective.kind=features", "objective.ibot_tokens=all"], "but this run has features: take"),
         (["students.archs=[vitn9]"], "did you mean"),
         (["run.micro_batch_size=3"], "cannot be cut into micro-batches of 3 images"),
         (["crops.global_px=30"], "not a multiple of the patch side 8"),

@@ -104,30 +104,41 @@ def validate_config(model: type[Model], values: Mapping[str, Any], *, where: str
 
 def _plain_words(model: type[BaseModel], problem: dict[str, Any]) -> str:
     location = [str(part) for part in problem["loc"]]
-    path = ".".join(location) or "top level"
+    names, models = _walk(model, location)
+    path = ".".join(names)
     if problem["type"] == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
+        known = {name for candidate in models for name in candidate.model_fields}
         return f"unknown setting {path!r} ({nearest_name(location[-1], known)})"
     if problem["type"] == "missing":
         return f"setting {path!r} is missing"
     message = str(problem["msg"]).removeprefix("Value error, ")
     found = problem.get("input")
     shown = "" if isinstance(found, dict | list) else f" (found {found!r})"
-    return f"setting {path!r}: {message[:1].lower() + message[1:]}{shown}"
+    text = f"{message[:1].lower() + message[1:]}{shown}"
+    return f"setting {path!r}: {text}" if path else text
 
 
-def _fields_at(model: type[BaseModel], path: Sequence[str]) -> set[str]:
-    """Names of the settings that are known below a path of nested models (all variants of a union)."""
-    models = [model]
-    for name in path:
-        found: list[type[BaseModel]] = []
-        for candidate in models:
-            field = candidate.model_fields.get(name)
-            if field is not None:
-                found.extend(_models_in(field.annotation))
-        # Parts of the path that are no field (list positions, union tags) stay at the same models.
-        models = found or models
-    return {name for candidate in models for name in candidate.model_fields}
+def _walk(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], list[type[BaseModel]]]:
+    """The path as a user writes it, and the nested models (variants of a union) that its last part belongs to."""
+    models, names = [model], []
+    for number, part in enumerate(location):
+        variants = [candidate for candidate in models if _is_tagged(candidate, part)]
+        if len(models) > 1 and variants:
+            models = variants
+            continue
+        names.append(part)
+        fields = [candidate.model_fields[part] for candidate in models if part in candidate.model_fields]
+        if number < len(location) - 1:  # a position in a list stays at the same models
+            models = [found for field in fields for found in _models_in(field.annotation)] or models
+    return names, models
+
+
+def _is_tagged(model: type[BaseModel], tag: str) -> bool:
+    """True for the variant of a union that a literal field tells apart by this value."""
+    return any(
+        typing.get_origin(field.annotation) is typing.Literal and tag in typing.get_args(field.annotation)
+        for field in model.model_fields.values()
+    )
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -110,7 +110,7 @@ def evaluate(
     *,
     test: str | None = None,
     teacher: str | None = None,
-    scratch: str | None = None,
+    scratch: Sequence[str] = (),
     tasks: Sequence[str] = ("knn",),
     max_images: int | None = None,
     baselines: bool = True,
@@ -119,7 +119,7 @@ def evaluate(
     """Teacher, students, random weights and a model from scratch side by side; the report holds a table.
 
     students: distillation runs or model folders. teacher: None takes what the first run's configuration names.
-    scratch: a model of a student's size that was pretrained without a teacher.
+    scratch: models of the students' sizes that were pretrained without a teacher.
     Errors: UserError in one sentence.
     """
     from distill.side_by_side import ComparisonRequest, compare
@@ -138,11 +138,18 @@ def evaluate(
     return compare(ComparisonRequest(students, teacher, scratch, evaluation))
 
 
-def export(model: str, format_name: str, out: Path) -> dict[str, Any]:
-    """Write a student in a named format (hf, official, timm, onnx). Errors: UserError in one sentence."""
+def export(model: str, format_name: str, out: Path) -> list[dict[str, Any]]:
+    """Write a student in a named format (hf, official, timm, onnx); several students each into a folder of their own.
+
+    Errors: UserError in one sentence.
+    """
+    from distill.side_by_side import model_folders
     from trainer.api import export as export_model
 
-    return export_model(model, format_name, out)
+    folders = model_folders(model)
+    if len(folders) == 1:
+        return [export_model(folders[0], format_name, out)]
+    return [export_model(folder, format_name, out / Path(folder).name) for folder in folders]
 
 
 def default_preset() -> str:

@@ -26,11 +26,11 @@ Student = Annotated[
 ]
 TeacherOption = Annotated[
     str | None,
-    typer.Option("--teacher", help="Run, model folder, Hugging Face folder or hub id [default: newest run in ./runs]."),
+    typer.Option("--teacher", help="Run, model folder, Hugging Face folder or hub id (default: newest run in ./runs)."),
 ]
 Data = Annotated[str | None, typer.Option("--data", help="Dataset folder, tars, parquet, image folder or file list.")]
 Config = Annotated[str | None, typer.Option("--config", help="Preset (cpu, small, paper) or YAML file.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/distill-<students>-<hash>].")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/distill-<students>-<hash>).")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
@@ -96,10 +96,11 @@ def run(
 def evaluate(
     students: Annotated[list[str], typer.Argument(help="Distillation runs or model folders.")],
     data: Annotated[str, typer.Option("--data", help="Labelled images: class folders, labelled list, parquet, ...")],
-    test: Annotated[str | None, typer.Option("--test", help="Labelled test images [default: half of --data].")] = None,
-    teacher: Annotated[str | None, typer.Option("--teacher", help="Teacher [default: the run's own].")] = None,
+    test: Annotated[str | None, typer.Option("--test", help="Labelled test images (default: half of --data).")] = None,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="Teacher (default: the run's own).")] = None,
     scratch: Annotated[
-        str | None, typer.Option("--scratch", help="A model of the student's size that had no teacher.")
+        list[str] | None,
+        typer.Option("--scratch", help="A model of a student's size that had no teacher; repeatable."),
     ] = None,
     task: Annotated[list[str] | None, typer.Option("--task", help="knn, linear or retrieval; repeatable.")] = None,
     max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
@@ -111,10 +112,13 @@ def evaluate(
 ) -> None:
     """Compare teacher, students and baselines on labelled images.
 
+    "cosine" is how well the best linear map of a model's class token tells the teacher's on the test images.
+
     Example: distill evaluate runs/distill-vits14-1a2b3c4d --data probe/train --test probe/test
     """
     asked: dict[str, Any] = {"max_images": max_images, "baselines": baselines, "device": device}
-    report = api.evaluate(students, data, test=test, teacher=teacher, scratch=scratch, tasks=task or ("knn",), **asked)
+    asked |= {"scratch": scratch or (), "tasks": task or ("knn",)}
+    report = api.evaluate(students, data, test=test, teacher=teacher, **asked)
     if as_json:
         print_json(report)
         return
@@ -129,14 +133,15 @@ def export(
     format_name: Annotated[str, typer.Option("--format", help="hf, official, timm or onnx.")] = "hf",
     as_json: Json = False,
 ) -> None:
-    """Write a student in the layout of another project, as `trainer export` does.
+    """Write a student in the layout of another project, as `trainer export` does; several each into OUT/<name>.
 
     Example: distill export runs/distill-vits14-1a2b3c4d --format onnx --out models/vits14-onnx
     """
-    report = api.export(model, format_name, out)
+    reports = api.export(model, format_name, out)
     if as_json:
-        print_json(report)
-    _say(f"{', '.join(report['files'])} in {out}")
+        print_json(reports)
+    for report in reports:
+        _say(f"{', '.join(report['files'])} in {report['out']}")
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from contracts.config import apply_overrides, read_yaml, validate_config
-from contracts.errors import MissingInput, nearest_name
-from distill.config import DistillConfig
+from contracts.config import StrictModel, apply_overrides, read_yaml, validate_config
+from contracts.errors import ConfigError, MissingInput, nearest_name
+from distill.config import DistillConfig, FeatureObjective, PrototypeObjective
 from distill.teachers.teacher import native_grid
 from trainer.export.heads_file import HEAD_NAMES
 from trainer.export.model_folder import LoadedModel
@@ -27,6 +27,9 @@ LARGEST_GRID = 16
 NEW_HEAD = {"prototypes": 8192, "hidden_dim": 2048, "bottleneck_dim": 256}
 """Shape of heads that are learned on a teacher without: no published one, few enough prototypes for a short stage."""
 BASE = "paper"
+OBJECTIVES: dict[str, type[StrictModel]] = {"prototypes": PrototypeObjective, "features": FeatureObjective}
+TEACHERS = {"prototypes": "has heads", "features": "comes without heads"}
+"""Which teachers imply an objective."""
 
 
 def preset_names() -> list[str]:
@@ -50,8 +53,21 @@ def read_values(name_or_file: str, overrides: Sequence[str]) -> dict[str, Any]:
 def complete_config(values: Mapping[str, Any], teacher: LoadedModel, where: str) -> DistillConfig:
     """The whole configuration, for a teacher. Errors: ConfigError in plain words."""
     archs = (values.get("students") or {}).get("archs") or ["vits14"]
-    implied = _implied(teacher, str(archs[0]), (values.get("objective") or {}).get("kind"))
+    asked = values.get("objective") or {}
+    implied = _implied(teacher, str(archs[0]), asked.get("kind"))
+    _check_kind(asked, implied["objective"]["kind"])
     return validate_config(DistillConfig, merged(merged(_preset(BASE), implied), values), where=where)
+
+
+def _check_kind(asked: Mapping[str, Any], kind: str) -> None:
+    """Errors: ConfigError for a setting of the objective that the run has not."""
+    for other, section in OBJECTIVES.items():
+        for name in asked.keys() & (section.model_fields.keys() - OBJECTIVES.get(kind, section).model_fields.keys()):
+            why = "" if "kind" in asked else f", since the teacher {TEACHERS[kind]}"
+            raise ConfigError(
+                f"objective.{name} is a setting of objective.kind={other}, but this run has {kind}{why}: take --set "
+                f"objective.kind={other}, or leave {name} out"
+            )
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

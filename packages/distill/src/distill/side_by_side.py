@@ -35,20 +35,22 @@ from trainer.evaluate.features import class_token
 from trainer.export.find_model import EXPORT_FOLDER
 from trainer.export.model_folder import Backbone, LoadedModel, load_model
 
+TEACHER = "teacher"
 SPEED_SECONDS = 1.0
+SHOWN_K = 20
 SPEED_IMAGES = 32
 
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """What to compare: students (a run, or model folders), their teacher, and a model of a student's size from scratch.
+    """What to compare: students (runs or model folders), their teacher, and models of their sizes from scratch.
 
-    `teacher` None takes what the run's configuration names; `scratch` None leaves that row out.
+    `teacher` None takes what the first run's configuration names.
     """
 
     students: Sequence[str]
     teacher: str | None
-    scratch: str | None
+    scratch: Sequence[str]
     evaluation: EvaluationRequest
 
 
@@ -58,19 +60,19 @@ def compare(request: ComparisonRequest) -> dict[str, Any]:
         raise ConfigError("segmentation is evaluated one model at a time: use `trainer evaluate --task segmentation`")
     check_tasks(request.evaluation.tasks)
     models = _models(request)
-    asked, results = request.evaluation, {}
-    teacher = models["teacher"]
+    asked, results, random = request.evaluation, {}, {}
+    teacher = models[TEACHER]
     for name, model in models.items():
         arena = open_arena(model, asked)
         backbone = model.backbone.to(asked.device)
-        results[name] = _measured(backbone, arena, None if name == "teacher" else teacher)
-        if name != "teacher" and asked.baselines:
+        results[name] = _measured(backbone, arena, None if name == TEACHER else teacher)
+        twin_name = f"random {model.description.name}"
+        if asked.baselines and name != TEACHER and twin_name not in random:
             twin = random_twin(model.backbone, asked.seed).to(asked.device)
-            results.setdefault(f"{name}, random weights", _measured(twin, arena, teacher))
-    arena = open_arena(next(m for name, m in models.items() if name != "teacher"), asked)
+            random[twin_name] = _measured(twin, arena, teacher)
     if asked.baselines:
         patch = teacher.backbone.patch_size
-        results["raw pixels"] = _tasks(Contest(raw_pixels(), pixel_patches(patch)), arena)
+        results |= random | {"raw pixels": _tasks(Contest(raw_pixels(), pixel_patches(patch)), arena)}
     return {
         "models": {name: str(model.folder) for name, model in models.items()},
         "images": {"train": len(arena.train.indices), "test": len(arena.test.indices)},
@@ -80,20 +82,17 @@ def compare(request: ComparisonRequest) -> dict[str, Any]:
 
 
 def _models(request: ComparisonRequest) -> dict[str, LoadedModel]:
-    """Teacher first, then the students by architecture, then the one from scratch."""
-    folders = [folder for student in request.students for folder in student_folders(student)]
-    students = [load_model(folder) for folder in folders]
-    teacher = request.teacher or _teacher_of(request.students[0])
-    models = {"teacher": load_model(teacher)}
-    for model in students:
-        name = f"student {model.description.name}"
-        models[name if name not in models else f"{name} ({model.folder})"] = model
-    if request.scratch is not None:
-        models["from scratch"] = load_model(request.scratch)
+    """Teacher first, then the students by architecture, then those from scratch."""
+    models = {TEACHER: load_model(request.teacher or _teacher_of(request.students[0]))}
+    for kind, specs in (("student", request.students), ("scratch", request.scratch)):
+        for folder in (folder for spec in specs for folder in model_folders(spec)):
+            model = load_model(folder)
+            name = f"{kind} {model.description.name}"
+            models[name if name not in models else f"{name} ({folder})"] = model
     return models
 
 
-def student_folders(spec: str) -> list[str]:
+def model_folders(spec: str) -> list[str]:
     """The model folders that a run's name stands for: one, or one per student."""
     export = Path(spec) / EXPORT_FOLDER
     if export.is_dir() and not is_model_folder(export):
@@ -169,16 +168,21 @@ def _finish(device: str) -> None:
 
 
 def _table(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    tasks = {name: {key: found[key] for key in EVALUATIONS if key in found} for name, found in results.items()}
+    """Header and rows as text: one k of k-NN, so that the rows fit a terminal; the report holds every k."""
+    shared = [set(found["knn"]) for found in results.values() if "knn" in found]
+    ks = sorted(set.intersection(*shared), key=lambda k: abs(int(k) - SHOWN_K)) if shared else []
+    tasks = {
+        name: {key: {ks[0]: found[key][ks[0]]} if key == "knn" else found[key] for key in EVALUATIONS if key in found}
+        for name, found in results.items()
+    }
     header, rows = table_of(tasks)
     more = (
-        ("cosine to teacher", "cosine_to_teacher", "{:.3f}"),
-        ("parameters (M)", "parameters", "{:.2f}"),
-        ("images/s", "images_per_second", "{:,.0f}"),
+        ("cosine", "cosine_to_teacher", "{:.3f}", 1.0),
+        ("params (M)", "parameters", "{:.2f}", 1e6),
+        ("images/s", "images_per_second", "{:,.0f}", 1.0),
     )
-    for title, key, shape in more:
+    for title, key, shape, unit in more:
         header.append(title)
         for row, found in zip(rows, results.values(), strict=True):
-            value = found.get(key)
-            row.append("-" if value is None else shape.format(value / 1e6 if key == "parameters" else value))
+            row.append(shape.format(found[key] / unit) if key in found else "-")
     return {"header": header, "rows": rows}

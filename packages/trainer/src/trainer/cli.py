@@ -27,7 +27,7 @@ app = typer.Typer(
 
 Config = Annotated[str | None, typer.Option("--config", help="Preset (cpu, small, vitl16_short, ...) or YAML file.")]
 Data = Annotated[str | None, typer.Option("--data", help="Dataset folder, tars, parquet, image folder or file list.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/<preset>-<hash>].")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/<preset>-<hash>).")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
 Devices = Annotated[int, typer.Option("--devices", min=1, help="Processes that train together, one GPU each.")]
@@ -44,7 +44,7 @@ def pretrain(
     devices: Devices = 1,
     resume: Annotated[
         bool | None,
-        typer.Option("--resume/--no-resume", help="Insist on going on, or on a new run [default: whichever fits]."),
+        typer.Option("--resume/--no-resume", help="Insist on going on, or on a new run (default: whichever fits)."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Json = False,
@@ -98,11 +98,11 @@ def evaluate(
     data: Annotated[
         str, typer.Option("--data", help="Labelled images (folders, list, parquet, ...); images/ and masks/.")
     ],
-    test: Annotated[str | None, typer.Option("--test", help="Labelled test images [default: half of --data].")] = None,
+    test: Annotated[str | None, typer.Option("--test", help="Labelled test images (default: half of --data).")] = None,
     task: Annotated[
         list[str] | None, typer.Option("--task", help="knn, linear, retrieval or segmentation; repeatable.")
     ] = None,
-    image_px: Annotated[int | None, typer.Option("--image-px", help="Image side [default: the model's own].")] = None,
+    image_px: Annotated[int | None, typer.Option("--image-px", help="Image side (default: the model's own).")] = None,
     max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Also raw pixels and random weights.")
