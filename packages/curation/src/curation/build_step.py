@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.config import plain_values
-from contracts.tables import SELECTION, read_table
+from contracts.tables import SELECTION, read_table, write_table
 from curation.catalog import read_catalog, unique_images
 from curation.config import CurateConfig
 from curation.engine import Engine
+from curation.filters.faces.derived import DERIVED, derive
 from curation.retrieve.retrieval_files import SeedResult, read_retrievals
 from curation.retrieve_step import stale_seeds
 from curation.select.flow import flow_counts
@@ -25,6 +27,7 @@ from curation.workspace import Workspace
 from curation.write.build import CardSettings, build_dataset, is_built
 from curation.write.composition import Part, SeedCounts
 from curation.write.datacomp_subset import SubsetReport, write_subset
+from curation.write.derived import found_at, with_derived
 from curation.write.mixing import mix
 from curation.write.plan import BuildPlan, plan_build
 from curation.write.samples import IMAGE_COLUMNS, plan_samples
@@ -96,7 +99,8 @@ def build_into(
         say(
             f"{seed} was retrieved from another pool (ingest or dedup ran since): `curate retrieve --seed {seed}` again"
         )
-    plan, card = plan_dataset(workspace, config)
+    blur = None if target.dry_run else partial(blur_faces, workspace, config, engine, say)
+    plan, card = plan_dataset(workspace, config, blur)
     state = "planned" if target.dry_run else "unchanged" if is_built(final, plan) else "written"
     if state == "written":
         say(f"writing {plan.samples:,} images to {len(plan.shards)} shards in {final}")
@@ -104,7 +108,7 @@ def build_into(
     upload = upload_dataset(final, remote) if remote and not target.dry_run else None
     subset = None
     if target.datacomp_subset and not target.dry_run:
-        uris = [uri for shard in plan.shards for uri in shard.column("uri").to_pylist()]
+        uris = [uri for shard in plan.shards for uri in found_at(shard).to_pylist()]
         subset = write_subset(target.datacomp_subset, uris)
     return BuildReport(
         path=remote or str(final),
@@ -119,8 +123,25 @@ def build_into(
     )
 
 
-def plan_dataset(workspace: Workspace, config: CurateConfig) -> tuple[BuildPlan, CardSettings]:
-    """What a build would write now, from the selection as it is, and what its card tells."""
+def blur_faces(
+    workspace: Workspace, config: CurateConfig, engine: Engine, say: Callable[[str], None], samples: pa.Table
+) -> pa.Table:
+    """The samples, those with faces replaced by derived images where the settings ask for it."""
+    faces = config.filters.faces
+    if faces.mode != "blur":
+        workspace.derived.unlink(missing_ok=True)
+        return samples
+    derived = derive(samples.select(["key", "uri", "format"]), workspace.faces, faces, config.ingest.limits, engine)
+    write_table(workspace.derived, derived, DERIVED)
+    count = int(pc.sum(derived.column("faces")).as_py() or 0)
+    say(f"{count:,} faces blurred in {derived.num_rows:,} of {samples.num_rows:,} images")
+    return with_derived(samples, derived)
+
+
+def plan_dataset(
+    workspace: Workspace, config: CurateConfig, blur: Callable[[pa.Table], pa.Table] | None = None
+) -> tuple[BuildPlan, CardSettings]:
+    """What a build would write now, from the selection as it is, and what its card tells. `blur`: over the samples."""
     retrievals = read_retrievals(workspace.retrieval)
     selection = read_table(workspace.selection, SELECTION, ["key", "kept"])
     kept: pa.Array = selection.filter(selection.column("kept")).column("key").combine_chunks()
@@ -135,13 +156,18 @@ def plan_dataset(workspace: Workspace, config: CurateConfig) -> tuple[BuildPlan,
             if "as_is" in found.report.rows
         },
     )
-    samples = mix(everything, config.write.weights, config.write.mix_seed)
+    mixed = mix(everything, config.write.weights, config.write.mix_seed)
+    samples = blur(mixed) if blur else mixed
     flow = flow_of(workspace)
-    if samples.num_rows != len(kept):
+    if everything.num_rows != len(kept) or samples.num_rows != everything.num_rows:
         flow.append(("seed images that are not in the pool", everything.num_rows - len(kept)))
         if config.write.weights:
-            flow.append(("left out by the mixing weights", everything.num_rows - samples.num_rows))
+            flow.append(("left out by the mixing weights", everything.num_rows - mixed.num_rows))
+        if mixed.num_rows != samples.num_rows:
+            flow.append(("the same once faces are blurred", mixed.num_rows - samples.num_rows))
         flow.append(("written", samples.num_rows))
+    if "faces_blurred" in samples.column_names:
+        flow.append(("with blurred faces", int(pc.count(samples.column("faces_blurred")).as_py())))
     card = CardSettings(flow, _settings_told(workspace, config))
     told = {"flow": [list(row) for row in flow], "settings": card.settings}
     return plan_build(samples, [_counts(found) for found in retrievals], told, config.write), card
@@ -164,6 +190,8 @@ def _settings_told(workspace: Workspace, config: CurateConfig) -> dict[str, Any]
     told: dict[str, Any] = {}
     if workspace.filters.is_file():
         told["filters"] = json.loads(workspace.filters.with_suffix(".json").read_text(encoding="utf-8"))["bounds"]
+    if config.filters.faces.mode == "blur":
+        told["faces"] = {"mode": "blur", "confidence": config.filters.faces.confidence}
     report = workspace.dedup / "report.json"
     if report.is_file():
         found = json.loads(report.read_text(encoding="utf-8"))

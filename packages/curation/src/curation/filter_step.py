@@ -19,6 +19,7 @@ from curation.filters.config import ClassifierFilter, HeadFilter
 from curation.filters.filter_files import filtered_keys
 from curation.filters.filter_pool import FilterInputs, FilterReport, filter_pool
 from curation.filters.scores.classifier import classifier_score
+from curation.filters.scores.face_count import face_score
 from curation.filters.scores.linear_head import head_score, read_head
 from curation.filters.scores.score import Score
 from curation.filters.scores.score_pool import score_pool
@@ -82,7 +83,10 @@ def prepare_scores(workspace: Workspace, config: CurateConfig, engine: Engine, s
     }
     for asked in heads:
         scores[asked.name] = head_score(asked, _vectors(workspace, config, asked.embeddings, engine, say))
-    return [scores[asked.name] for asked in config.filters.models]
+    chosen = [scores[asked.name] for asked in config.filters.models]
+    if config.filters.faces.mode == "drop":
+        chosen.append(face_score(config.filters.faces, config.filters.part_images))
+    return chosen
 
 
 def _vectors(workspace: Workspace, config: CurateConfig, spec: str, engine: Engine, say: Say) -> EmbeddingStore:

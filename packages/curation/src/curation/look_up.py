@@ -43,6 +43,7 @@ def files_of(workspace: Workspace) -> WorkspaceFiles:
         catalog=workspace.catalog,
         sets=workspace.root / "sets",
         filters=workspace.filters,
+        derived=workspace.derived,
         selection=workspace.selection,
         groups=workspace.dedup / "groups.parquet",
         pairs=workspace.dedup / "pairs.parquet",

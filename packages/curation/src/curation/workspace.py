@@ -4,6 +4,7 @@ curate.yaml                 settings
 catalog/                    one row per offered file
 filters.parquet             values and verdicts of the filters, with filters.json
 scores/                     values that model filters gave
+faces/  derived.parquet     pictures with blurred faces, and what the dataset has of them
 embeddings/<model>/         vectors of the pool
 sets/<name>/                catalogue and embeddings of a seed or reference set
 clusters/                   levels of hierarchical k-means
@@ -60,6 +61,16 @@ class Workspace(ImageSetFolder):
     def scores(self) -> Path:
         """Values that model filters gave, a table each."""
         return self.root / "scores"
+
+    @property
+    def faces(self) -> Path:
+        """Pictures with blurred faces, and what was looked at for them."""
+        return self.root / "faces"
+
+    @property
+    def derived(self) -> Path:
+        """The table of the dataset's images whose bytes are derived ones."""
+        return self.root / "derived.parquet"
 
     @property
     def dedup(self) -> Path:

@@ -20,6 +20,7 @@ class WorkspaceFiles:
     catalog: Path
     sets: Path
     filters: Path
+    derived: Path
     selection: Path
     groups: Path
     pairs: Path
@@ -33,6 +34,7 @@ class Explanation:
 
     `occurrences`: rows of the catalogues, the pool's and those of image sets. `decision`: its row of the selection.
     `measured`: its row of the filters.
+    `derived`: the image with blurred faces that the dataset holds in its place, if there is one.
     `group`: rows of its group of duplicates. `neighbors`: (key, cosine, kept, reason) of the images paired with it,
     nearest first. `retrieved`: rows of the retrieval tables. `sample`: its row of the manifest, if it has one.
     """
@@ -41,6 +43,7 @@ class Explanation:
     occurrences: list[Row]
     decision: Row | None
     measured: Row | None = None
+    derived: Row | None = None
     group: list[Row] = field(default_factory=list)
     neighbors: list[Row] = field(default_factory=list)
     retrieved: list[Row] = field(default_factory=list)
@@ -48,7 +51,12 @@ class Explanation:
 
 
 def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explanation:
-    """Gather what is known of a key; `occurrences` is empty when the catalogue does not know it."""
+    """Gather what is known of a key; `occurrences` is empty when the catalogue does not know it.
+
+    The key of a derived image is explained as its original's.
+    """
+    derived = _one(rows_where(files.derived, "key", [key])) or _one(rows_where(files.derived, "original_key", [key]))
+    key = derived["original_key"] if derived else key
     catalogs = [*sorted(files.catalog.glob("part-*.parquet")), *sorted(files.sets.glob("*/catalog/part-*.parquet"))]
     mine = _one(rows_where(files.groups, "key", [key]))
     group = rows_where(files.groups, "group_id", [mine["group_id"]]) if mine else []
@@ -62,10 +70,11 @@ def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explana
         occurrences=[row for part in catalogs for row in rows_where(part, "key", [key])],
         decision=decisions.get(key),
         measured=_one(rows_where(files.filters, "key", [key])),
+        derived=derived,
         group=group,
         neighbors=[{"key": other, "cosine": cosine, **_fate(decisions.get(other))} for other, cosine in near],
         retrieved=[row for table in retrieval for row in rows_where(table, "key", [key])],
-        sample=_one(rows_where(files.manifest, "key", [key])),
+        sample=_one(rows_where(files.manifest, "key", [key, derived["key"]] if derived else [key])),
     )
 
 

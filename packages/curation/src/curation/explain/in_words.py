@@ -55,6 +55,10 @@ def _in_words(found: Explanation) -> list[str]:
         lines.append("  nearest pairs:")
         lines += [f"    {row['cosine']:.4f}  {row['key']}  {_state(row)}" for row in found.neighbors]
     lines += [f"  {_brought(row)}" for row in found.retrieved]
+    if found.derived:
+        count = found.derived["faces"]
+        what = "1 face" if count == 1 else f"{count} faces"
+        lines.append(f"  {what} blurred: in the dataset it is the derived image {found.derived['key']}")
     if found.sample:
         where = f"shard {found.sample['shard']}, row {found.sample['row']}"
         lines.append(f"  in the dataset: {where}, counted as {found.sample['origin']}{_of(found.sample['seed'])}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from contracts.config import StrictModel
 
-# Names of values that are always there, or that mean something else in filters.parquet.
-TAKEN_NAMES = frozenset({"key", "kept", "reason", "faces"})
+# Names that mean something else in filters.parquet.
+TAKEN_NAMES = frozenset({"key", "kept", "reason"})
 
 
 class Bounds(StrictModel):
@@ -80,6 +80,17 @@ ModelFilter = Annotated[
 ]
 
 
+class FacesConfig(StrictModel):
+    """Images of people: dropped by `curate filter`, or with their faces blurred by `curate build`."""
+
+    mode: Literal["off", "drop", "blur"] = Field(
+        default="off", description="off | drop: images with faces | blur: faces, in the bytes that the dataset gets"
+    )
+    model: str | None = Field(default=None, description="ONNX file of OpenCV's YuNet face detector")
+    confidence: float = Field(default=0.8, ge=0.05, le=1, description="score from which a find is a face")
+    allowed: int = Field(default=0, ge=0, description="mode drop: faces that an image may show")
+
+
 class FilterConfig(StrictModel):
     """Bounds of every filter. What is named here replaces both bounds of that filter: `blur: {}` turns it off."""
 
@@ -91,6 +102,7 @@ class FilterConfig(StrictModel):
     dominant_share: Bounds = Field(default=Bounds(max=0.97), description="share of the most frequent colour, 0 to 1")
     entropy: Bounds = Field(default=Bounds(min=1), description="entropy of the grey histogram, bits, 0 to 8")
     models: tuple[ModelFilter, ...] = Field(default=(), description="filters by models, any number of them")
+    faces: FacesConfig = Field(default_factory=FacesConfig, description="what becomes of images of people")
     part_images: int = Field(default=4096, ge=1, le=1_000_000, description="images per part, the unit of resuming")
 
     @model_validator(mode="after")

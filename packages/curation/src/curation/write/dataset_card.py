@@ -65,9 +65,17 @@ def dataset_card(facts: CardFacts) -> str:
             "",
             "`<key>.<ending>` holds the original bytes of an image, `<key>.json` where it came from and why it is in. "
             "The key is the first 24 hexadecimal digits of the sha256 of the bytes. `curate verify` checks every byte.",
+            *_derived(facts.settings),
             "",
         ]
     )
+
+
+def _derived(settings: Mapping[str, Any]) -> list[str]:
+    """What differs from original bytes, if anything does."""
+    if "faces" not in settings:
+        return []
+    return ["", "Images with blurred faces hold new bytes; their JSON has the key of the original as `original_key`."]
 
 
 COMPOSITION_HEAD = ("seed set", "mode", "seed images", "retrieved", "images", "share")

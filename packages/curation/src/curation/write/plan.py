@@ -16,6 +16,7 @@ from contracts.errors import UserError
 from contracts.tables import MANIFEST
 from curation.write.composition import Part, SeedCounts, composition
 from curation.write.config import WriteConfig
+from curation.write.derived import found_at
 from curation.write.shard_plan import plan_shards, shard_count
 
 LAYOUT = 1
@@ -60,7 +61,7 @@ def plan_build(
         sources=dict(sorted(Counter(samples.column("source").to_pylist()).items())),
         samples=samples.num_rows,
         image_bytes=image_bytes,
-        plan_id=_content_sha256(samples, told),
+        plan_id=_content_sha256(_at_originals(samples), told),
     )
 
 
@@ -71,6 +72,11 @@ def _without_places(samples: pa.Table) -> pa.Table:
     }
     column = pa.array([names[name] for name in samples.column("source").to_pylist()], pa.string())
     return samples.set_column(samples.schema.get_field_index("source"), "source", column)
+
+
+def _at_originals(samples: pa.Table) -> pa.Table:
+    """Where derived bytes lie depends on the runs that made them; their keys say what they are."""
+    return samples.set_column(samples.schema.get_field_index("uri"), "uri", found_at(samples))
 
 
 def _content_sha256(table: pa.Table, beginning: str) -> str:

@@ -1,4 +1,4 @@
-"""One WebDataset shard: `<key>.<ending>` with the original bytes, then `<key>.json`, for every sample in order.
+"""One WebDataset shard: `<key>.<ending>` with the image's bytes, then `<key>.json`, for every sample in order.
 
 Written with the standard library: the same samples give the same bytes (mtime 0, no owner, USTAR), and a writing
 worker needs no PyTorch, which importing webdataset would load.
@@ -27,11 +27,14 @@ def ending_of(image_format: str | None) -> str:
 
 
 def sample_json(sample: Mapping[str, Any], *, with_uri: bool) -> bytes:
-    """What `<key>.json` says: sizes, source, origin, and the seed image that brought the sample. Nulls are left out."""
+    """What `<key>.json` says: sizes, source, origin, the seed image that brought the sample, and for derived bytes the
+    key of the original. Nulls are left out."""
     names = ["key", "width_px", "height_px", "source", "origin", "seed", "query_key", "cosine", "group_id"]
-    if with_uri:
-        names.append("uri")
     values = {name: sample[name] for name in names if sample[name] is not None}
+    if sample.get("original_key") is not None:
+        values |= {name: sample[name] for name in ("original_key", "faces_blurred")}
+    if with_uri:
+        values["uri"] = sample.get("original_uri") or sample["uri"]
     if "cosine" in values:
         values["cosine"] = round(float(values["cosine"]), 6)
     return json.dumps(values, ensure_ascii=False, sort_keys=True).encode("utf-8")
