@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from contracts.config import read_yaml
 from contracts.errors import ConfigError, MissingInput
 from contracts.model_folder import is_model_folder
 from trainer.evaluate.baselines import pixel_patches, random_twin, raw_pixels
-from trainer.evaluate.eval_images import EvalTransform
 from trainer.evaluate.evaluate_model import (
     EVALUATIONS,
     SEGMENTATION,
@@ -31,11 +30,13 @@ from trainer.evaluate.evaluate_model import (
     open_arena,
     table_of,
 )
-from trainer.evaluate.features import class_token
+from trainer.evaluate.features import Embed, FeatureTable
 from trainer.export.find_model import EXPORT_FOLDER
 from trainer.export.model_folder import Backbone, LoadedModel, load_model
 
 TEACHER = "teacher"
+Tables = tuple[FeatureTable, FeatureTable]
+"""Features of the training and of the test images."""
 SPEED_SECONDS = 1.0
 SHOWN_K = 20
 SPEED_IMAGES = 32
@@ -62,14 +63,15 @@ def compare(request: ComparisonRequest) -> dict[str, Any]:
     models = _models(request)
     asked, results, random = request.evaluation, {}, {}
     teacher = models[TEACHER]
+    wanted: Tables | None = None
     for name, model in models.items():
         arena = open_arena(model, asked)
-        backbone = model.backbone.to(asked.device)
-        results[name] = _measured(backbone, arena, None if name == TEACHER else teacher)
+        results[name], features = _measured(model.backbone.to(asked.device), arena, wanted)
+        wanted = wanted or features  # the teacher is the first one
         twin_name = f"random {model.description.name}"
         if asked.baselines and name != TEACHER and twin_name not in random:
             twin = random_twin(model.backbone, asked.seed).to(asked.device)
-            random[twin_name] = _measured(twin, arena, teacher)
+            random[twin_name], _ = _measured(twin, arena, wanted)
     if asked.baselines:
         patch = teacher.backbone.patch_size
         results |= random | {"raw pixels": _tasks(Contest(raw_pixels(), pixel_patches(patch)), arena)}
@@ -109,28 +111,35 @@ def _teacher_of(run: str) -> str:
     return named
 
 
-def _measured(backbone: Backbone, arena: Arena, teacher: LoadedModel | None) -> dict[str, Any]:
-    """All numbers of one contestant; the cosine compares with a teacher where there is one."""
-    found = _tasks(contest_of(backbone), arena)
+@dataclass(frozen=True)
+class RememberingArena(Arena):
+    """An arena in which tasks that want the same features share one pass over the images."""
+
+    known: dict[Embed, Tables] = field(default_factory=dict)
+
+    def tables(self, embed: Embed) -> Tables:
+        """Features of both sets, computed at the first call."""
+        if embed not in self.known:
+            self.known[embed] = super().tables(embed)
+        return self.known[embed]
+
+
+def _measured(backbone: Backbone, arena: Arena, teacher: Tables | None) -> tuple[dict[str, Any], Tables]:
+    """All numbers of one contestant, and its class tokens; the cosine compares with the teacher's, if there are any."""
+    remembering = RememberingArena(arena.train, arena.test, arena.transform, arena.request)
+    contest = contest_of(backbone)
+    found = _tasks(contest, remembering)
     found["parameters"] = sum(p.numel() for p in backbone.parameters())
     found["images_per_second"] = images_per_second(backbone, arena.transform.image_px, arena.request.device)
+    train, test = remembering.tables(contest.vector)
     if teacher is not None:
-        found["cosine_to_teacher"] = _cosine(backbone, teacher, arena)
-    return found
+        wanted, test_wanted = teacher
+        found["cosine_to_teacher"] = mapped_cosine(train.features, wanted.features, test.features, test_wanted.features)
+    return found, (train, test)
 
 
 def _tasks(contest: Contest, arena: Arena) -> dict[str, Any]:
     return {task: EVALUATIONS[task](contest, arena) for task in arena.request.tasks}
-
-
-def _cosine(backbone: Backbone, teacher: LoadedModel, arena: Arena) -> float:
-    """How well the class token tells the teacher's on images that the map between them was not fitted on."""
-    device = arena.request.device
-    said = teacher.description
-    theirs = replace(arena, transform=EvalTransform(teacher.image_px, said.mean, said.std))
-    mine = arena.tables(class_token(backbone))
-    wanted = theirs.tables(class_token(teacher.backbone.to(device)))
-    return mapped_cosine(mine[0].features, wanted[0].features, mine[1].features, wanted[1].features)
 
 
 def mapped_cosine(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, ridge: float = 1e-2) -> float:

@@ -1,0 +1,146 @@
+"""Does a teacher help? A tiny student distilled, and the same student from scratch: as many steps, images and crops.
+
+    python benchmarks/distill_proof.py TRAIN.parquet TEST.parquet [--seeds 0 1 2] [--student-steps 250] [--work FOLDER]
+
+TRAIN and TEST are labelled images of about 32 px, such as CIFAR-10. One larger teacher is pretrained on TRAIN first, or
+--teacher names a run. Per seed (weights, order, crops) the student learns once from that teacher and once alone; k-NN
+accuracy on TEST is of the averaged weights, with neighbours from TRAIN. No label is used in training. What is finished
+in --work is not done again. The defaults take about 40 CPU-minutes; --teacher-steps and --student-steps lengthen them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import distill.api
+import trainer.api
+
+K = "20"
+"""Neighbours that vote."""
+
+
+def say(text: str) -> None:
+    """One line on stdout, at once."""
+    print(text, flush=True)
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of the loader processes that it has ended."""
+    return sum(os.times()[:4])
+
+
+def same_for_both(asked: argparse.Namespace, seed: int) -> list[str]:
+    """Settings that the distilled student and the one from scratch share."""
+    return [
+        f"run.seed={seed}",
+        f"run.batch_size={asked.batch}",
+        f"crops.local_crops={asked.local_crops}",
+        "run.checkpoint_every_steps=100",
+        "probe.data=null",
+    ]
+
+
+def pretrained(asked: argparse.Namespace, arch: str, steps: int, seed: int, out: Path) -> str:
+    """A model that learned without a teacher; the run's folder."""
+    settings = [*same_for_both(asked, seed), f"model.arch={arch}", *asked.pretrain_set]
+    trainer.api.pretrain("cpu", data=asked.train, out=out, steps=steps, overrides=settings)
+    return str(out)
+
+
+def distilled(asked: argparse.Namespace, teacher: str, seed: int, out: Path) -> str:
+    """A student of the teacher; the run's folder."""
+    settings = [*same_for_both(asked, seed), *asked.distill_set]
+    asked_for: dict[str, Any] = {"teacher": teacher, "data": asked.train, "config": "cpu", "steps": asked.student_steps}
+    distill.api.run([asked.student], out=out, overrides=settings, **asked_for)
+    return str(out)
+
+
+def one_seed(asked: argparse.Namespace, teacher: str, seed: int, work: Path) -> dict[str, Any]:
+    """Train both students and measure them beside teacher, random weights and raw pixels, as shares of TEST."""
+    began = cpu_seconds()
+    alone = pretrained(asked, asked.student, asked.student_steps, seed, work / f"scratch-{seed}")
+    taught = distilled(asked, teacher, seed, work / f"distilled-{seed}")
+    settings: dict[str, Any] = {"test": asked.test, "scratch": [alone], "max_images": asked.max_images}
+    report = distill.api.evaluate([taught], asked.train, teacher=teacher, device="cpu", **settings)
+    shown = {name.split()[0] if name != "raw pixels" else name: row for name, row in report["results"].items()}
+    accuracy = {name: row["knn"][K]["top1"] for name, row in shown.items()}
+    cosine = {name: row["cosine_to_teacher"] for name, row in shown.items() if "cosine_to_teacher" in row}
+    found = {"seed": seed, "accuracy": accuracy, "cosine_to_teacher": cosine}
+    say(f"seed {seed}: {', '.join(f'{name} {100 * share:.1f} %' for name, share in accuracy.items())}")
+    return {**found, "images": report["images"], "cpu_seconds": round(cpu_seconds() - began, 1)}
+
+
+def table(runs: Sequence[dict[str, Any]]) -> str:
+    """Markdown: k-NN accuracy, one line per seed, then mean and standard deviation."""
+    names = ["raw pixels", "random", "scratch", "student", "teacher"]
+    lines = [f"| seed | {' | '.join(names)} | gain |", "|---" * (len(names) + 2) + "|"]
+    columns = [[100 * run["accuracy"][name] for run in runs] for name in names]
+    columns.append([taught - alone for alone, taught in zip(columns[2], columns[3], strict=True)])
+    for run, numbers in zip(runs, zip(*columns, strict=True), strict=True):
+        lines.append(f"| {run['seed']} | {' | '.join(f'{number:.1f}' for number in numbers)} |")
+    spread = [f"{statistics.mean(c):.1f} ± {statistics.stdev(c) if len(c) > 1 else 0:.1f}" for c in columns]
+    return "\n".join([*lines, f"| mean | {' | '.join(spread)} |"])
+
+
+def arguments() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", help="labelled training images, such as cifar10-train.parquet")
+    parser.add_argument("test", help="labelled test images, such as cifar10-test.parquet")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--teacher", help="a run or model folder; without it one is pretrained")
+    parser.add_argument("--teacher-arch", default="vitn4")
+    parser.add_argument("--teacher-steps", type=int, default=900)
+    parser.add_argument("--student", default="vitp4")
+    parser.add_argument("--student-steps", type=int, default=250)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--local-crops", type=int, default=4)
+    parser.add_argument("--max-images", type=int, default=5000, help="of TRAIN and of TEST, for k-NN")
+    parser.add_argument("--pretrain-set", nargs="*", default=[], metavar="A.B=C", help="settings of both pretrainings")
+    parser.add_argument("--distill-set", nargs="*", default=[], metavar="A.B=C", help="settings of the distillation")
+    parser.add_argument("--work", type=Path, help="folder for the runs (default: a temporary one)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "distill_proof.json")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train everything, print the table, write JSON."""
+    asked = arguments()
+    with tempfile.TemporaryDirectory() as place:
+        work = asked.work or Path(place)
+        began = cpu_seconds()
+        teacher = asked.teacher
+        if teacher is None:
+            say(f"teacher: {asked.teacher_arch}, {asked.teacher_steps} steps of {asked.batch} images")
+            teacher = pretrained(asked, asked.teacher_arch, asked.teacher_steps, 0, work / "teacher")
+        teacher_seconds = cpu_seconds() - began
+        say(f"students: {asked.student}, {asked.student_steps} steps of {asked.batch} images, with and without teacher")
+        runs = [one_seed(asked, teacher, seed, work) for seed in asked.seeds]
+    print(table(runs))
+    report = {
+        "what": "k-NN accuracy (20 neighbours) of a student distilled and of the same student from scratch",
+        "settings": {
+            name: value for name, value in vars(asked).items() if name not in ("out", "work", "train", "test")
+        },
+        "data": [Path(asked.train).name, Path(asked.test).name],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "teacher_cpu_seconds": round(teacher_seconds, 1),
+        "runs": runs,
+    }
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
