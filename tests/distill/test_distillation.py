@@ -176,6 +176,8 @@ def test_several_students_in_one_run(make_teacher: Callable[..., Path], pictures
         (["objective.relations.gram=1"], "relations is a setting of objective.kind=features.*since the teacher has"),
         (["objective.kind=features", "objective.ibot_tokens=all"], "but this run has features: take"),
         (["students.archs=[vitn9]"], "did you mean"),
+        (["objective.kind=features", "objective.relations.patch_gramm=1"], "did you mean 'patch_gram'"),
+        (["objective.kind=features", "objective.cls_loss=cosin"], "did you mean 'cosine'"),
         (["run.micro_batch_size=3"], "cannot be cut into micro-batches of 3 images"),
         (["crops.global_px=30"], "not a multiple of the patch side 8"),
         (["crops.globl_px=32"], "did you mean 'global_px'"),

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from contracts.config import StrictModel
+from distill.losses.feature_losses import feature_loss
+from distill.losses.relation_losses import relation_loss
 from trainer.config.model import HeadsSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
 from trainer.config.run import DataSection, ProbeSection, RunSection
@@ -81,14 +83,18 @@ class FeatureObjective(StrictModel):
     patch_loss: str = Field("cosine", description="loss of the patch tokens, a name of losses/feature_losses.py")
     cls_weight: float = Field(1.0, ge=0, description="weight of the class token's loss")
     patch_weight: float = Field(1.0, ge=0, description="weight of the patch tokens' loss")
-    relations: dict[str, float] = Field(
+    relations: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {}, description="weights of losses between relations, by their names in losses/relation_losses.py"
     )
 
     @model_validator(mode="after")
-    def _something_is_learned(self) -> FeatureObjective:
+    def _known_losses_with_weight(self) -> FeatureObjective:
         if not (self.cls_weight or self.patch_weight or any(self.relations.values())):
             raise ValueError("all weights are 0: nothing would be learned")
+        for name in (self.cls_loss, self.patch_loss):
+            feature_loss(name)
+        for name in self.relations:
+            relation_loss(name)
         return self
 
 
