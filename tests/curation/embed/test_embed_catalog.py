@@ -127,7 +127,7 @@ def test_a_file_that_is_gone_is_named_and_the_rest_is_embedded(pool: Path) -> No
 def test_nothing_catalogued_or_an_unknown_model_is_said_in_a_sentence(pool: Path) -> None:
     with pytest.raises(UserError, match="curate ingest"):
         run(pool / "empty", pool / "store")
-    with pytest.raises(MissingInput, match="descriptor, scene"):
+    with pytest.raises(MissingInput, match="descriptor, phash, scene"):
         run(pool / "catalog", pool / "store", model="descripter")
 
 

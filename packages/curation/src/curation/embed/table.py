@@ -36,9 +36,22 @@ def _huggingface(spec: str, settings: EmbedConfig) -> Embedder:
     return HuggingFaceEmbedder(spec, settings)
 
 
+def _phash(_spec: str, _settings: EmbedConfig) -> Embedder:
+    from curation.embed.perceptual_hash import PerceptualHash
+
+    return PerceptualHash()
+
+
+def _timm(spec: str, settings: EmbedConfig) -> Embedder:
+    from curation.embed.timm_model import TimmEmbedder
+
+    return TimmEmbedder(spec, settings)
+
+
 # Names that need no file.
 EMBEDDERS: dict[str, Callable[[str, EmbedConfig], Embedder]] = {
     "descriptor": _descriptor,
+    "phash": _phash,
     "scene": _scene,
 }
 # Files by their ending; everything else is a Hugging Face folder or hub id.
@@ -47,6 +60,8 @@ FILE_EMBEDDERS: dict[str, Callable[[str, EmbedConfig], Embedder]] = {
     ".ts": _torchscript,
     ".torchscript": _torchscript,
 }
+# Libraries of models, by the beginning of the spec.
+LIBRARIES: dict[str, Callable[[str, EmbedConfig], Embedder]] = {"timm": _timm}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -55,6 +70,9 @@ def load_embedder(spec: str, settings: EmbedConfig | None = None) -> Embedder:
     settings = settings or EmbedConfig()
     if spec in EMBEDDERS:
         return EMBEDDERS[spec](spec, settings)
+    library, colon, _ = spec.partition(":")
+    if colon and library in LIBRARIES:
+        return LIBRARIES[library](spec, settings)
     path = Path(spec)
     if path.suffix in FILE_EMBEDDERS:
         if not path.is_file():
@@ -66,7 +84,7 @@ def load_embedder(spec: str, settings: EmbedConfig | None = None) -> Embedder:
         return _huggingface(spec, settings)
     raise MissingInput(
         f"the model {spec!r} is not known: give one of {', '.join(sorted(EMBEDDERS))}, a folder or hub id of a "
-        "Hugging Face vision model, a TorchScript file (*.pt), or a run of trainer pretrain"
+        "Hugging Face vision model, a TorchScript file (*.pt), timm:NAME, or a run of trainer pretrain"
     )
 
 
