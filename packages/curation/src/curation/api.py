@@ -34,6 +34,8 @@ from curation.explain.query import QueryReport
 from curation.filter_step import FilterStepReport, run_filter
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
+from curation.ingest.retry import RetryReport
+from curation.ingest.retry import retry_failed as _retry
 from curation.init import NewWorkspace, absolute, init_workspace, named_paths
 from curation.look_up import explain, query_set
 from curation.recipe_step import RecipeReport, run_steps
@@ -58,6 +60,7 @@ __all__ = [
     "RecipeReport",
     "ReportReport",
     "RetrieveReport",
+    "RetryReport",
     "SampleReport",
     "VerifyReport",
     "Workspace",
@@ -79,6 +82,7 @@ __all__ = [
     "read_truth",
     "report",
     "retrieve",
+    "retry_failed",
     "run_recipe",
     "sample",
     "verify",
@@ -140,6 +144,12 @@ def ingest(workspace: Workspace, config: CurateConfig, engine: Engine, sources: 
             f"{workspace.settings} names no sources: write them there, or give them: `curate ingest path/to/images`"
         )
     return _ingest(chosen, workspace.catalog, config.ingest, engine)
+
+
+def retry_failed(workspace: Workspace, config: CurateConfig, engine: Engine) -> RetryReport:
+    """Read what is in quarantine once more. Errors: MissingInput when nothing is catalogued."""
+    workspace.require_catalog()
+    return _retry(workspace.catalog, config.ingest, engine)
 
 
 def embed(workspace: Workspace, config: CurateConfig, engine: Engine, models: Sequence[str] = ()) -> list[EmbedReport]:

@@ -47,6 +47,9 @@ def init(
 
 def ingest(
     sources: Annotated[list[str] | None, typer.Argument(help="Sources (default: those of curate.yaml).")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Read what is in quarantine once more, and nothing else.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -59,6 +62,10 @@ def ingest(
     Example: curate ingest
     """
     with open_session(workspace, settings, engine, workers, ray_address) as session:
+        if retry_failed:
+            again = api.retry_failed(session.workspace, session.config, session.engine)
+            show(again.as_dict(), "retry", as_json=as_json)
+            return
         report = api.ingest(session.workspace, session.config, session.engine, sources or [])
     show(report.as_dict(), "ingest", as_json=as_json, lines=["next: curate dedup --index faiss"])
 

@@ -16,7 +16,7 @@ from curation.decode.pillow_image import decode_pillow, open_lazily, pillow_orie
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OpenedImage:
     """Header facts and the way to the pixels. Units: width and height in px as shown, after EXIF orientation."""
 
@@ -82,7 +82,7 @@ def _shown(width: int, height: int, orientation: int) -> tuple[int, int]:
 def _check_size(width: int, height: int, limits: DecodeLimits) -> None:
     if width * height > limits.max_pixels:
         raise BadImage("too_large", f"{width} x {height} px, limit {limits.max_pixels} px in all")
-    short, long = sorted((width, height))
+    short, long = (width, height) if width < height else (height, width)
     if short < limits.min_side_px:
         raise BadImage("too_small", f"{width} x {height} px, limit {limits.min_side_px} px a side")
     if long > limits.max_aspect * short:

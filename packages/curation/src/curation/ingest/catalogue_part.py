@@ -23,6 +23,7 @@ from curation.sources.origins import Offered, ReadSettings, offered
 
 DECODED_SIDE_PX = 2 * SIDE_PX
 HASHES_AT_ONCE = 512
+_COLUMNS = ("key", "uri", "byte_count", "format", "width_px", "height_px", "error")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class _Rows:
     """Columns that grow a row at a time; pictures wait for their hash in blocks."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, list[Any]] = {field.name: [] for field in CATALOG.schema}
+        self._lists: list[list[Any]] = [[] for _ in _COLUMNS]
         self._waiting: list[NDArray[np.uint8]] = []
         self._hashes: list[NDArray[np.uint64]] = []
 
@@ -86,16 +87,8 @@ class _Rows:
                 self._hash()
         except BadImage as bad:
             error = str(bad)
-        for name, value in (
-            ("key", key),
-            ("uri", uri),
-            ("byte_count", size),
-            ("format", form),
-            ("width_px", width),
-            ("height_px", height),
-            ("error", error),
-        ):
-            self._columns[name].append(value)
+        for values, value in zip(self._lists, (key, uri, size, form, width, height, error), strict=True):
+            values.append(value)
 
     def _hash(self) -> None:
         if self._waiting:
@@ -104,16 +97,17 @@ class _Rows:
 
     def table(self, source: str) -> pa.Table:
         self._hash()
-        error = pa.array(self._columns["error"], pa.string())
+        columns = {
+            name: pa.array(values, _plain_type(name)) for name, values in zip(_COLUMNS, self._lists, strict=True)
+        }
+        error = columns["error"]
         usable = error.is_null().to_numpy(zero_copy_only=False)
         hashes = np.zeros(len(usable), np.uint64)
         hashes[usable] = np.concatenate(self._hashes) if self._hashes else 0
-        columns = {name: pa.array(values, _plain_type(name)) for name, values in self._columns.items() if values}
         columns["source"] = pa.repeat(source, len(usable))
         columns["phash"] = pa.array(hashes, pa.uint64(), mask=~usable)
         columns["status"] = pa.array(np.where(usable, "ok", "quarantined"), pa.string())
-        columns["error"] = error
-        return pa.table({field.name: columns.get(field.name, pa.nulls(0)) for field in CATALOG.schema})
+        return pa.table({name: columns[name] for name in CATALOG.schema.names})
 
 
 def _plain_type(column: str) -> pa.DataType:

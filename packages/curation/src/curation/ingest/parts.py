@@ -107,7 +107,7 @@ def _origins(listing: Listing, known: Known, chunk: int, url_rows: int, download
     for table, rows in listing.url_tables:
         for start, stop in _ranges(rows, url_rows):
             store = str(store_file(downloads, table, start, stop))
-            if not (known.has(store) or known.has(table)):
+            if not (known.has(store) or known.has_row(table, (start, stop - 1))):
                 yield UrlRows(table, start, stop, store)
     refused = tuple(one for one in listing.refused if len(known.fresh(pa.array([file_uri(one[0])]))))
     if refused:

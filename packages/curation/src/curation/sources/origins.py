@@ -152,7 +152,8 @@ def _table(origin: TableRows) -> Iterator[Offered]:
             yield member_uri(origin.path, row), data or BadImage("empty", "the cell holds no bytes")
             row += 1
     except (pa.ArrowInvalid, OSError, ValueError, UserError) as error:
-        yield member_uri(origin.path, row), BadImage("unreadable", f"the table cannot be read on: {error}")
+        lost = BadImage("unreadable", f"the table cannot be read on: {error}")
+        yield from ((member_uri(origin.path, left), lost) for left in range(row, origin.stop))
 
 
 def _downloads(origin: UrlRows, settings: DownloadConfig) -> Iterator[Offered]:
@@ -160,7 +161,8 @@ def _downloads(origin: UrlRows, settings: DownloadConfig) -> Iterator[Offered]:
     try:
         fill_store(store, origin.path, range(origin.start, origin.stop), settings)
     except (pa.ArrowInvalid, OSError, UserError) as error:
-        yield member_uri(origin.store, 0), BadImage("unreadable", f"the table cannot be read: {error}")
+        lost = BadImage("unreadable", f"the table cannot be read: {error}")
+        yield from ((member_uri(origin.path, row), lost) for row in range(origin.start, origin.stop))
         return
     for row, data in enumerate(read_store(origin.store)):
         yield member_uri(origin.store, row), data

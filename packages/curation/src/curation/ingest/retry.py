@@ -1,0 +1,158 @@
+"""`curate ingest --retry-failed`: what is in quarantine is read, or downloaded, once more; the rest stays as it is.
+
+Every quarantined row gets its chance: a share that was not mounted, a file that was mended, a limit that was raised, a
+server that answers again. Parts are published anew under their own number, so nothing else of the catalogue changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.errors import UserError
+from contracts.publish import remove_drafts
+from contracts.tables import CATALOG, read_table
+from curation.catalog import part_file, part_numbers, read_catalog, reason_counts
+from curation.decode import BadImage
+from curation.engine import Engine
+from curation.ingest.catalogue_part import catalogue, publish_part
+from curation.ingest.config import IngestConfig
+from curation.sources.download.store import fill_store, is_store, read_store, refill_store, store_folder
+from curation.sources.filesystem import is_file
+from curation.sources.kinds import is_archive, is_table
+from curation.sources.origins import Archive, Offered, ReadSettings, offered, read_loose_file
+from curation.sources.read_bytes import read_bytes, reading_order
+from curation.sources.tables import image_column, open_table
+from curation.sources.uri import member_uri, split_uri
+
+
+@dataclass(frozen=True)
+class RetryReport:
+    """Rows of the catalogue: read again, usable now, and what is still in quarantine by reason code."""
+
+    retried: int
+    recovered: int
+    quarantined: int
+    reasons: dict[str, int]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def retry_failed(catalog_folder: Path, settings: IngestConfig, engine: Engine) -> RetryReport:
+    """Read all quarantined rows again. Errors: those of the engine."""
+    started = time.perf_counter()
+    remove_drafts(catalog_folder)
+    waiting = [number for number in part_numbers(catalog_folder) if _quarantined(catalog_folder, number)]
+    worker = partial(make_worker, str(catalog_folder), settings)
+    found = [counts for _, counts in engine.map_parts(worker, waiting, label="retry")]
+    errors = read_catalog(catalog_folder, ["error"]).column("error")
+    return RetryReport(
+        retried=sum(retried for retried, _ in found),
+        recovered=sum(recovered for _, recovered in found),
+        quarantined=len(errors) - errors.null_count,
+        reasons=reason_counts(errors),
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def _quarantined(folder: Path, number: int) -> bool:
+    errors = read_table(part_file(folder, number), CATALOG, ["error"]).column("error")
+    return bool(len(errors) > errors.null_count)
+
+
+def make_worker(catalog_folder: str, settings: IngestConfig) -> Callable[[int], tuple[int, int]]:
+    """Built once per worker. The function gives (rows retried, rows recovered) of a part."""
+
+    def work(number: int) -> tuple[int, int]:
+        return _retry_part(Path(catalog_folder), number, settings)
+
+    return work
+
+
+def _retry_part(folder: Path, number: int, settings: IngestConfig) -> tuple[int, int]:
+    before = read_table(part_file(folder, number), CATALOG)
+    source = str(before.column("source")[0].as_py())
+    bad = before.filter(pc.is_valid(before.column("error"))).column("uri").to_pylist()
+    cut = [split_uri(uri)[0] for uri in bad if uri.endswith("#")]
+    if cut:
+        # An archive that broke off is a part of its own, and is read from its beginning.
+        kept = before.slice(0, 0)
+        images = offered(_archive(cut[0]), ReadSettings(settings.limits.max_bytes, settings.download))
+    else:
+        kept = before.filter(pc.is_null(before.column("error")))
+        images = _read_again(bad, _Stores(folder, number, settings))
+    fresh = catalogue(images, source, settings.limits)
+    publish_part(pa.concat_tables([kept, fresh.cast(kept.schema)]), folder, number)
+    return len(bad), fresh.column("error").null_count - (before.num_rows - len(bad) if cut else 0)
+
+
+def _archive(path: str) -> Archive:
+    beside = f"{path.rpartition('.')[0]}.parquet"
+    return Archive(path, beside if is_file(beside) else "")
+
+
+@dataclass(frozen=True)
+class _Stores:
+    """Where the rows of one part are downloaded to, and how."""
+
+    catalog_folder: Path
+    number: int
+    settings: IngestConfig
+
+    def file(self, table: str) -> Path:
+        downloads = self.catalog_folder.parent.absolute() / "downloads"
+        return store_folder(downloads, table) / f"failed-{self.number:05d}.parquet"
+
+
+def _read_again(uris: Sequence[str], stores: _Stores) -> Iterator[Offered]:
+    ordered = sorted(uris, key=reading_order)
+    for container, some in groupby(ordered, key=lambda uri: uri.partition("#")[0]):
+        path = split_uri(container)[0]
+        members = list(some)
+        if is_table(path):
+            yield from _from_table(path, members, stores)
+        elif is_archive(path) and "#" in members[0]:
+            yield from _from_reader(members)
+        else:
+            yield from ((uri, read_loose_file(path, stores.settings.limits.max_bytes)) for uri in members)
+
+
+def _from_reader(uris: Sequence[str]) -> Iterator[Offered]:
+    for uri, data in zip(uris, read_bytes(uris), strict=True):
+        yield uri, data or BadImage("unreadable", "there are no bytes under this name")
+
+
+def _from_table(path: str, uris: Sequence[str], stores: _Stores) -> Iterator[Offered]:
+    """Rows of a table with images, of a file of downloads, or of the description of an archive (addresses)."""
+    try:
+        schema = open_table(path).schema
+        rows = [int(split_uri(uri)[1] or 0) for uri in uris]
+        if is_store(schema):
+            refill_store(Path(path), stores.settings.download)
+            yield from _from_store(Path(path), rows)
+        elif image_column(schema) is not None:
+            yield from _from_reader(uris)
+        else:
+            store = stores.file(path)
+            fill_store(store, path, rows, stores.settings.download)
+            yield from _from_store(store, range(len(rows)))
+    except (pa.ArrowInvalid, OSError, UserError) as error:
+        yield from ((uri, BadImage("unreadable", f"the table cannot be read: {error}")) for uri in uris)
+
+
+def _from_store(store: Path, rows: Sequence[int]) -> Iterator[Offered]:
+    wanted = set(rows)
+    for row, data in enumerate(read_store(str(store))):
+        if row in wanted:
+            yield member_uri(store, row), data
