@@ -65,11 +65,16 @@ def assert_same_weights(one: Path, other: Path) -> None:
 @pytest.mark.parametrize(
     ("heads", "sizes", "more"),
     [
-        ("dino_head ibot_head", [1, 1], ["run.batch_size=6"]),
-        ("", [2, 1], ["run.batch_size=6"]),
-        ("dino_head", [1, 2], ["run.batch_size=12", "objective.koleo_weight=0", *SUBSET]),
+        pytest.param("dino_head ibot_head", [1, 1], ["run.batch_size=6"], id="prototypes"),
+        pytest.param("", [2, 1], ["run.batch_size=6"], id="features", marks=pytest.mark.slow),
+        pytest.param(
+            "dino_head",
+            [1, 2],
+            ["run.batch_size=12", "objective.koleo_weight=0", *SUBSET],
+            id="subset",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["prototypes", "features", "subset"],
 )
 def test_groups_of_ranks_give_the_students_of_one_process(
     make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path, heads: str, sizes: list[int], more: list[str]
@@ -87,6 +92,7 @@ def test_groups_of_ranks_give_the_students_of_one_process(
     assert_same_weights(tmp_path / "alone", tmp_path / "groups")
 
 
+@pytest.mark.slow
 def test_ranks_that_all_train_all_students_give_the_same_too(
     make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +103,7 @@ def test_ranks_that_all_train_all_students_give_the_same_too(
     assert_same(alone, both)
 
 
+@pytest.mark.slow
 def test_new_heads_are_learned_by_all_ranks(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
     more = ["objective.kind=prototypes", "teacher.head_steps=2"]
     more += [
