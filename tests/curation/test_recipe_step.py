@@ -63,7 +63,7 @@ def test_a_recipe_runs_its_steps_and_again_only_what_changed(tmp_path: Path) -> 
         ),
         ("step: build", "step: biuld", "biuld"),
         ("seeds: [warm]", "seeds: []", "seeds"),
-        ("seeds: [warm]", "seed: warm", "unknown setting 'steps.2.retrieve.seed'"),
+        ("seeds: [warm]", "seed: warm", r"unknown setting 'steps\.2\.seed' .did you mean 'seeds'"),
         ("name: small", "name: small\nauthor: me", "unknown setting 'author'"),
     ],
 )
