@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from tests.curation.sources.download.image_server import image_server
 
 from contracts.publish import sha256_file
 from curation.catalog import read_catalog
@@ -99,3 +100,34 @@ def test_rows_of_a_table_are_read_by_their_number(tmp_path: Path) -> None:
     report = again(catalog)
     assert (report.retried, report.recovered, report.quarantined) == (1, 1, 0)
     assert usable(catalog) == 3
+
+
+def test_a_table_that_could_not_be_opened_gives_all_its_rows_once(tmp_path: Path) -> None:
+    pool, catalog = tmp_path / "pool", tmp_path / "catalog"
+    pool.mkdir()
+    (pool / "a.jpg").write_bytes(jpeg(1))
+    (pool / "broken.parquet").write_text("no table")
+    assert run(pool, catalog).reasons == {"not_an_image": 1}
+    assert again(catalog).reasons == {"not_an_image": 1}
+    cells = [{"bytes": jpeg(i), "path": None} for i in range(2, 5)]
+    pq.write_table(pa.table({"image": cells}), pool / "broken.parquet")
+    report = again(catalog)
+    assert (report.retried, report.quarantined) == (1, 0)
+    assert usable(catalog) == 4
+    assert run(pool, catalog).offered == 4
+
+
+def test_a_table_of_addresses_that_could_not_be_opened_is_downloaded_once(tmp_path: Path) -> None:
+    pool, catalog = tmp_path / "pool", tmp_path / "catalog"
+    pool.mkdir()
+    (pool / "a.jpg").write_bytes(jpeg(1))
+    (pool / "broken.parquet").write_text("no table")
+    run(pool, catalog)
+    with image_server() as server:
+        server.files = {f"/{i}.jpg": jpeg(10 + i) for i in range(5)}
+        addresses = [server.url(path) for path in server.files]
+        pq.write_table(pa.table({"url": addresses}), pool / "broken.parquet")
+        settings = {"download": {"allow_private": True, "part_rows": 2, "tries": 1}}
+        assert again(catalog, **settings).quarantined == 0
+        assert usable(catalog) == 6
+        assert run(pool, catalog, **settings).offered == 6

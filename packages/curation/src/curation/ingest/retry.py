@@ -25,13 +25,16 @@ from curation.decode import BadImage
 from curation.engine import Engine
 from curation.ingest.catalogue_part import catalogue, publish_part
 from curation.ingest.config import IngestConfig
-from curation.sources.download.store import fill_store, is_store, read_store, refill_store, store_folder
+from curation.ingest.ingest import downloads_folder
+from curation.sources.download.store import fill_store, is_store, read_store, refill_store, store_file, store_folder
 from curation.sources.filesystem import is_file
 from curation.sources.kinds import is_archive, is_table
-from curation.sources.origins import Archive, Offered, ReadSettings, offered, read_loose_file
+from curation.sources.listing import NO_IMAGES
+from curation.sources.origins import Archive, Offered, ReadSettings, TableRows, UrlRows, offered, read_loose_file
 from curation.sources.read_bytes import read_bytes, reading_order
-from curation.sources.tables import image_column, open_table
+from curation.sources.tables import image_column, open_table, row_count
 from curation.sources.uri import member_uri, split_uri
+from curation.sources.url_tables import url_column
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,17 @@ class _Stores:
     number: int
     settings: IngestConfig
 
-    def file(self, table: str) -> Path:
-        downloads = self.catalog_folder.parent.absolute() / "downloads"
-        return store_folder(downloads, table) / f"failed-{self.number:05d}.parquet"
+    @property
+    def reading(self) -> ReadSettings:
+        return ReadSettings(self.settings.limits.max_bytes, self.settings.download)
+
+    def of_archive(self, table: str) -> Path:
+        """For single rows of the description of an archive."""
+        return store_folder(downloads_folder(self.catalog_folder), table) / f"failed-{self.number:05d}.parquet"
+
+    def addresses(self, table: str, start: int, stop: int) -> UrlRows:
+        """Rows of a table of addresses, where ingest looks for them."""
+        return UrlRows(table, start, stop, str(store_file(downloads_folder(self.catalog_folder), table, start, stop)))
 
 
 def _read_again(uris: Sequence[str], stores: _Stores) -> Iterator[Offered]:
@@ -134,21 +145,43 @@ def _from_reader(uris: Sequence[str]) -> Iterator[Offered]:
 
 
 def _from_table(path: str, uris: Sequence[str], stores: _Stores) -> Iterator[Offered]:
-    """Rows of a table with images, of a file of downloads, or of the description of an archive (addresses)."""
+    """Rows of a table, or all of them where the table itself was in quarantine; each uri gets one answer."""
+    answered = set()
     try:
-        schema = open_table(path).schema
-        rows = [int(split_uri(uri)[1] or 0) for uri in uris]
-        if is_store(schema):
-            refill_store(Path(path), stores.settings.download)
-            yield from _from_store(Path(path), rows)
-        elif image_column(schema) is not None:
-            yield from _from_reader(uris)
-        else:
-            store = stores.file(path)
-            fill_store(store, path, rows, stores.settings.download)
-            yield from _from_store(store, range(len(rows)))
+        for uri, data in _table_rows(path, uris, stores):
+            answered.add(uri)
+            yield uri, data
     except (pa.ArrowInvalid, OSError, UserError) as error:
-        yield from ((uri, BadImage("unreadable", f"the table cannot be read: {error}")) for uri in uris)
+        for uri in uris:
+            if uri not in answered:
+                yield uri, BadImage("unreadable" if "#" in uri else "not_an_image", str(error))
+
+
+def _table_rows(path: str, uris: Sequence[str], stores: _Stores) -> Iterator[Offered]:
+    """From a table with images, a file of downloads, a table of addresses or the description of an archive."""
+    table = open_table(path)
+    whole = "#" not in uris[0]
+    rows = range(row_count(table)) if whole else [int(split_uri(uri)[1] or 0) for uri in uris]
+    if is_store(table.schema):
+        refill_store(Path(path), stores.settings.download)
+        yield from _from_store(Path(path), rows)
+    elif image_column(table.schema) is not None:
+        yield from offered(TableRows(path, 0, len(rows)), stores.reading) if whole else _from_reader(uris)
+    elif is_file(f"{path.rpartition('.')[0]}.tar"):
+        store = stores.of_archive(path)
+        fill_store(store, path, rows, stores.settings.download)
+        yield from _from_store(store, range(len(rows)))
+    elif url_column(table.schema) is not None:
+        yield from _from_addresses(path, rows, stores)
+    else:
+        yield from ((uri, BadImage("not_an_image", NO_IMAGES)) for uri in uris)
+
+
+def _from_addresses(path: str, rows: Sequence[int], stores: _Stores) -> Iterator[Offered]:
+    """Rows of which none was asked for: those of one file of downloads, or of the whole table."""
+    step = stores.settings.download.part_rows
+    for some in (rows[at : at + step] for at in range(0, len(rows), step)):
+        yield from offered(stores.addresses(path, some[0], some[-1] + 1), stores.reading)
 
 
 def _from_store(store: Path, rows: Sequence[int]) -> Iterator[Offered]:

@@ -19,6 +19,7 @@ from curation.sources.tables import image_column, open_table, require_image_colu
 from curation.sources.uri import file_uri
 from curation.sources.url_tables import url_column
 
+NO_IMAGES = "the table has no column with image bytes or urls"
 _LINES_PER_BLOCK = 1 << 16
 
 
@@ -142,5 +143,5 @@ def _sort_tables(listing: Listing, tables: list[str], archives: set[str], *, nam
         elif named:
             require_image_column(table, path)
         else:
-            listing.refused.append((path, "the table has no column with image bytes or urls"))
+            listing.refused.append((path, NO_IMAGES))
     return described
