@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from trainer.export.model_folder import ModelDescription, export_model, load_model
 from trainer.models.heads import HeadSettings, PrototypeHead
 from trainer.models.vision_transformer import VisionTransformer, VitSettings
-
-transformers = pytest.importorskip("transformers")
 
 VARIANTS = {
     "mlp": {},

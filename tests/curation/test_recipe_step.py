@@ -75,10 +75,12 @@ def test_a_wrong_recipe_is_refused_before_the_first_step(tmp_path: Path, old: st
     assert not small.workspace.catalog.exists()
 
 
-@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda file: file.stem)
+# Recipes with pretraining are whole ones, which pipelines.recipe reads.
+CURATION_ONLY = sorted(file for file in RECIPES.glob("*.yaml") if "pretrain:" not in file.read_text())
+
+
+@pytest.mark.parametrize("file", CURATION_ONLY, ids=lambda file: file.stem)
 def test_the_recipes_of_the_repository_are_valid(file: Path) -> None:
-    if "pretrain:" in file.read_text():
-        pytest.skip("a whole recipe, read by pipelines.recipe")
     recipe = read_recipe(file)
     for number, step in enumerate(recipe.steps):
         settle(CurateConfig(), step, f"step {number}")

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from distill import api
 from distill.side_by_side import model_folders
 from trainer.engine.metrics_log import read_metrics
 from trainer.export.model_folder import load_model
 from trainer.models.sizes import parse_arch
-
-transformers = pytest.importorskip("transformers")
 
 WORDS = ["run.batch_size=2", "run.checkpoint_every_steps=9", "run.log_every_steps=1"]
 WORDS += ["data.workers=0", "run.device=cpu", "schedules.warmup_steps=0"]

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from contracts.errors import BrokenArtifact, MissingInput, UserError
 from curation.embed.config import EmbedConfig
 from curation.embed.neural_input import InputRule, rule_of_processor
 from curation.embed.table import load_embedder
-
-torch = pytest.importorskip("torch")
 
 
 def pictures(count: int) -> list[np.ndarray]:
@@ -36,7 +35,8 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny DINOv2 as transformers saves it, with its preprocessing, in the export folder of a run."""
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     torch.manual_seed(0)
     run = tmp_path_factory.mktemp("run")
     config = transformers.Dinov2Config(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from contracts.errors import BrokenArtifact, MissingInput, UserError
 from curation.embed.config import EmbedConfig
@@ -15,7 +16,6 @@ from curation.embed.neural_input import InputRule
 from curation.embed.table import load_embedder
 from curation.embed.timm_model import input_rule
 
-torch = pytest.importorskip("torch")
 DATA = {"input_size": (3, 160, 160), "crop_pct": 0.8, "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop_mode": "center"}
 
 

@@ -56,7 +56,8 @@ def test_a_smaller_dataset_leaves_no_shard_of_the_larger_one(small: SmallPool, t
 
 @pytest.fixture
 def memory_store() -> Iterator[object]:
-    fsspec = pytest.importorskip("fsspec")
+    import fsspec
+
     store = fsspec.filesystem("memory")
     yield store
     store.rm("/bucket", recursive=True)

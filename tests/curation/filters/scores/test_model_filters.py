@@ -29,7 +29,6 @@ OFF = {name: {} for name in ("short_side_px", "aspect_ratio", "blur", "deviation
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("transformers")
     return save_classifier(tmp_path_factory.mktemp("classifier") / "tiny", LABELS)
 
 
@@ -197,7 +196,6 @@ def test_workers_and_precision_change_no_more_than_they_should(model: Path, work
 
 
 def test_labels_are_independent_where_the_model_says_so(tmp_path: Path, workspace: api.Workspace) -> None:
-    pytest.importorskip("transformers")
     many = save_classifier(tmp_path / "many", LABELS, problem="multi_label_classification")
     run(workspace, {"name": "any", "model": str(many), "label": ["drawing", "nsfw", "photo"], "above": 0.99})
     values = list(values_of(workspace, "any").values())
@@ -229,7 +227,8 @@ def test_what_is_asked_wrongly_is_said_in_a_sentence(model: Path, workspace: api
 
 
 def test_a_model_without_a_classification_layer_is_refused(tmp_path: Path, workspace: api.Workspace) -> None:
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     config = transformers.ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=16, patch_size=8
     )
