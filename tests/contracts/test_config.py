@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from contracts.config import (
     StrictModel,
@@ -34,9 +34,26 @@ class Section(StrictModel):
     index: Annotated[Flat | Ivf, Field(discriminator="kind")] = Flat()
 
 
+class Folder(StrictModel):
+    folder: str
+
+
+class Table(StrictModel):
+    table: str
+    rows: int = 1
+
+
+def _what(value: Any) -> str:
+    return "table" if "table" in (value if isinstance(value, dict) else value.__dict__) else "folder"
+
+
+Source = Annotated[Annotated[Folder, Tag("folder")] | Annotated[Table, Tag("table")], Discriminator(_what)]
+
+
 class Whole(StrictModel):
     seed: int = 0
     dedup: Section = Section()
+    sources: tuple[Source, ...] = ()
 
 
 def test_order_is_defaults_then_file_then_set(tmp_path: Path) -> None:
@@ -55,6 +72,9 @@ def test_order_is_defaults_then_file_then_set(tmp_path: Path) -> None:
         ({"dedup": {"min_cosine": 2}}, r"setting 'dedup\.min_cosine': .*less than or equal to 1 \(found 2\)"),
         ({"dedup": {"index": {"kind": "ivf", "list": 3}}}, r"did you mean 'lists'\?"),
         ({"dedup": {"index": {"kind": "tree"}}}, r"'tree'"),
+        ({"sources": [{"table": "a", "row": 1}]}, r"setting 'sources\.0\.row' \(did you mean 'rows'\?\)"),
+        ({"sources": [{"folder": "a", "row": 1}]}, r"setting 'sources\.0\.row' \(known: folder\)"),
+        ({"sources": [{}]}, r"setting 'sources\.0\.folder' is missing"),
         ({"seed": "many"}, r"setting 'seed': .*integer.*found 'many'"),
     ],
 )

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import types
 import typing
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from contracts.errors import ConfigError, MissingInput, nearest_name
 
@@ -120,33 +120,40 @@ def _plain_words(model: type[BaseModel], problem: dict[str, Any]) -> str:
 
 def _walk(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], list[type[BaseModel]]]:
     """The path as a user writes it, and the nested models (variants of a union) that its last part belongs to."""
-    models, names = [model], []
+    variants, names = [_Variant(model)], []
     for number, part in enumerate(location):
-        variants = [candidate for candidate in models if _is_tagged(candidate, part)]
-        if len(models) > 1 and variants:
-            models = variants
+        tagged = [variant for variant in variants if variant.is_tagged(part)]
+        if len(variants) > 1 and tagged:
+            variants = tagged
             continue
         names.append(part)
-        fields = [candidate.model_fields[part] for candidate in models if part in candidate.model_fields]
+        fields = [variant.model.model_fields[part] for variant in variants if part in variant.model.model_fields]
         if number < len(location) - 1:  # a position in a list stays at the same models
-            models = [found for field in fields for found in _models_in(field.annotation)] or models
-    return names, models
+            variants = [found for field in fields for found in _variants_in(field.annotation)] or variants
+    return names, [variant.model for variant in variants]
 
 
-def _is_tagged(model: type[BaseModel], tag: str) -> bool:
-    """True for the variant of a union that a literal field tells apart by this value."""
-    return any(
-        typing.get_origin(field.annotation) is typing.Literal and tag in typing.get_args(field.annotation)
-        for field in model.model_fields.values()
-    )
+@dataclass(frozen=True)
+class _Variant:
+    """A nested model, with the tag that its union gives it, if any."""
+
+    model: type[BaseModel]
+    tag: str | None = None
+
+    def is_tagged(self, tag: str) -> bool:
+        """Whether the union tells this variant by the tag, or by a literal field of that value."""
+        return tag == self.tag or any(
+            typing.get_origin(field.annotation) is typing.Literal and tag in typing.get_args(field.annotation)
+            for field in self.model.model_fields.values()
+        )
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def _variants_in(annotation: Any) -> list[_Variant]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
-        return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]
-    return []
+        return [_Variant(annotation)]
+    found = [variant for argument in typing.get_args(annotation) for variant in _variants_in(argument)]
+    tags = [extra.tag for extra in getattr(annotation, "__metadata__", ()) if isinstance(extra, Tag)]
+    return [_Variant(variant.model, tags[0]) for variant in found] if tags else found
 
 
 def plain_values(config: BaseModel) -> dict[str, Any]:
