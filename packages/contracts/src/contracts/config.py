@@ -36,7 +36,7 @@ def load_config(model: type[Model], file: Path | str | None, overrides: Sequence
     values: dict[str, Any] = {}
     where = "the settings"
     if file is not None:
-        where = str(file)
+        where = f"{file} with --set" if overrides else str(file)
         values = read_yaml(file)
     return validate_config(model, apply_overrides(values, overrides), where=where)
 
