@@ -90,23 +90,25 @@ class LineProgress(ProgressDisplay):
         self._console = console
         self._total_steps = total_steps
         self._every_seconds = every_seconds
-        self._began = self._told = time.monotonic()
-        self._first_step = 0
+        self._told = time.monotonic()
+        self._first: tuple[int, float] | None = None
 
-    def begin(self, step: int) -> None:
-        """Start the clock."""
-        self._began = self._told = time.monotonic()
-        self._first_step = step
+    def begin(self, step: int) -> None:  # noqa: ARG002  (a bar needs it)
+        """Start anew: the rate is counted from the end of the first step, when the first probe is over."""
+        self._told = time.monotonic()
+        self._first = None
 
     def update(self, step: int, loss: float, speed: Mapping[str, float]) -> None:
         """Print when it is time, and at the last step."""
         now = time.monotonic()
+        first_step, began = self._first = self._first or (step, now)
         if now - self._told < self._every_seconds and step < self._total_steps:
             return
         self._told = now
-        per_step = (now - self._began) / max(step - self._first_step, 1)
-        left = per_step * (self._total_steps - step)
-        self.say(f"step {step}/{self._total_steps}, {_numbers(loss, speed)}, {_duration(left)} left")
+        line = f"step {step}/{self._total_steps}, {_numbers(loss, speed)}"
+        if step > first_step:
+            line += f", {_duration((now - began) / (step - first_step) * (self._total_steps - step))} left"
+        self.say(line)
 
     def say(self, text: str) -> None:
         """Print a line."""
