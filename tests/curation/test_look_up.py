@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,15 @@ def test_an_unknown_image_is_one_sentence(small: SmallPool, tmp_path: Path) -> N
     for image in (tmp_path / "new.png", "0" * 24, "no/such.png"):
         with pytest.raises(MissingInput, match="is not in the catalogue"):
             api.explain(small.workspace, str(image))
+
+
+def test_a_name_that_is_not_utf_8_is_asked_like_any_other(small: SmallPool, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9\xff.png"))
+    odd.write_bytes((small.pool / "red/02.png").read_bytes())
+    assert api.explain(small.workspace, str(odd))[0].key == key_of_bytes(odd.read_bytes())
+    odd.unlink()
+    with pytest.raises(MissingInput, match="not in the catalogue"):
+        api.explain(small.workspace, str(odd))
 
 
 def test_query_finds_the_copy_of_an_image_that_is_not_catalogued(small: SmallPool, tmp_path: Path) -> None:

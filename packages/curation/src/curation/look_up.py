@@ -60,10 +60,15 @@ def keys_named(workspace: Workspace, image: str) -> list[str]:
     path = Path(image).expanduser()
     if path.is_file():
         keys.append(key_of_bytes(path.read_bytes()))
-    uris = [image, file_uri(path.absolute()), file_uri(path)]
+    uris = [uri for uri in (image, file_uri(path.absolute()), file_uri(path)) if _is_text(uri)]
     for number in part_numbers(workspace.catalog):
         keys += [row["key"] for row in rows_where(part_file(workspace.catalog, number), "uri", uris) if row["key"]]
     return list(dict.fromkeys(keys))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can stand in a table; the raw name of a file that is not UTF-8 cannot, its uri can."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def query_set(
