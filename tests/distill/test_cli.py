@@ -33,7 +33,8 @@ def test_the_newest_run_teaches_when_none_is_named(
     assert report["teacher"] == "runs/base"
     assert report["run"].startswith("runs/distill-vitn8-")
     assert "the newest pretrained run" in said.err
-    assert run(app, ["evaluate", report["run"], "--data", str(pictures), "--device", "cpu", "--json"]) == 0
+    asked = ["evaluate", report["run"], "--data", str(pictures), "--image-px", "16", "--device", "cpu", "--json"]
+    assert run(app, asked) == 0
     rows = json.loads(capsys.readouterr().out)["table"]["rows"]
     assert rows[0][0] == "teacher"
     assert run(app, ["export", report["run"], "--format", "official", "--out", "official"]) == 0

@@ -112,6 +112,7 @@ def evaluate(
     teacher: str | None = None,
     scratch: Sequence[str] = (),
     tasks: Sequence[str] = ("knn",),
+    image_px: int | None = None,
     max_images: int | None = None,
     baselines: bool = True,
     device: str = "auto",
@@ -120,6 +121,7 @@ def evaluate(
 
     students: distillation runs or model folders. teacher: None takes what the first run's configuration names.
     scratch: models of the students' sizes that were pretrained without a teacher.
+    image_px: side of the images; None takes each model's own.
     Errors: UserError in one sentence.
     """
     from distill.side_by_side import ComparisonRequest, compare
@@ -131,6 +133,7 @@ def evaluate(
         data=data,
         test=test,
         tasks=tasks,
+        image_px=image_px,
         max_images=max_images,
         baselines=baselines,
         device=str(choose_device(device)),

@@ -103,6 +103,7 @@ def evaluate(
         typer.Option("--scratch", help="A model of a student's size that had no teacher; repeatable."),
     ] = None,
     task: Annotated[list[str] | None, typer.Option("--task", help="knn, linear or retrieval; repeatable.")] = None,
+    image_px: Annotated[int | None, typer.Option("--image-px", help="Image side (default: each model's own).")] = None,
     max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Also raw pixels and random weights.")
@@ -116,7 +117,7 @@ def evaluate(
 
     Example: distill evaluate runs/distill-vits14-1a2b3c4d --data probe/train --test probe/test
     """
-    asked: dict[str, Any] = {"max_images": max_images, "baselines": baselines, "device": device}
+    asked: dict[str, Any] = {"image_px": image_px, "max_images": max_images, "baselines": baselines, "device": device}
     asked |= {"scratch": scratch or (), "tasks": task or ("knn",)}
     report = api.evaluate(students, data, test=test, teacher=teacher, **asked)
     if as_json:
