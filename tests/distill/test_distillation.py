@@ -15,7 +15,7 @@ from contracts.errors import ConfigError, MissingInput
 from contracts.publish import read_json
 from distill import api
 from distill.distillation import build_job, run_distillation
-from distill.side_by_side import mapped_cosine, model_folders
+from distill.side_by_side import model_folders
 from trainer.data.batch import CropBatch
 from trainer.engine.environment import environment
 from trainer.engine.loop import train
@@ -218,12 +218,3 @@ def test_the_run_folder_tells_everything(make_teacher: Callable[..., Path], pict
     }
     assert read_json(run / "run.json")["objective"] == "prototypes"
     assert "global_px: 32" in (run / "config.yaml").read_text()
-
-
-def test_mapped_cosine_is_one_for_a_linear_image_and_nothing_for_noise() -> None:
-    generator = torch.Generator().manual_seed(0)
-    x, noise = torch.randn(300, 8, generator=generator), torch.randn(300, 5, generator=generator)
-    y = x @ torch.randn(8, 5, generator=generator) + 3
-    assert mapped_cosine(x[:200], y[:200], x[200:], y[200:], ridge=1e-6) > 0.999
-    assert abs(mapped_cosine(x[:200], noise[:200], x[200:], noise[200:])) < 0.2
-    assert mapped_cosine(torch.ones(200, 4), y[:200], torch.ones(100, 4), y[200:]) == 0.0

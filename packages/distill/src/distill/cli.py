@@ -113,7 +113,8 @@ def evaluate(
 ) -> None:
     """Compare teacher, students and baselines on labelled images.
 
-    "cosine" is how well the best linear map of a model's class token tells the teacher's on the test images.
+    "CKA" is whether the same test images are alike for a model and for the teacher (1: all, 0: none); "cosine" is how
+    well the best linear map of a model's class token tells the teacher's: compare it with that of random weights.
 
     Example: distill evaluate runs/distill-vits14-1a2b3c4d --data probe/train --test probe/test
     """

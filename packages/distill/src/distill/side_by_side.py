@@ -1,7 +1,4 @@
-"""`distill evaluate`: teacher, students, random weights and a model from scratch on the same images.
-
-Dimensions: M images, D and E widths of two models.
-"""
+"""`distill evaluate`: teacher, students, random weights and a model from scratch on the same images."""
 
 from __future__ import annotations
 
@@ -12,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from contracts.config import read_yaml
 from contracts.errors import ConfigError, MissingInput
 from contracts.model_folder import is_model_folder
+from distill.likeness import linear_cka, mapped_cosine
 from trainer.evaluate.baselines import pixel_patches, random_twin, raw_pixels
 from trainer.evaluate.evaluate_model import (
     EVALUATIONS,
@@ -56,7 +52,7 @@ class ComparisonRequest:
 
 
 def compare(request: ComparisonRequest) -> dict[str, Any]:
-    """Every contestant's accuracies, cosine to the teacher, parameters and speed. Errors: UserError of the parts."""
+    """Every contestant's accuracies, likeness to the teacher, parameters and speed. Errors: UserError of the parts."""
     if SEGMENTATION in request.evaluation.tasks:
         raise ConfigError("segmentation is evaluated one model at a time: use `trainer evaluate --task segmentation`")
     check_tasks(request.evaluation.tasks)
@@ -125,7 +121,7 @@ class RememberingArena(Arena):
 
 
 def _measured(backbone: Backbone, arena: Arena, teacher: Tables | None) -> tuple[dict[str, Any], Tables]:
-    """All numbers of one contestant, and its class tokens; the cosine compares with the teacher's, if there are any."""
+    """All numbers of one contestant, and its class tokens, which are compared with the teacher's, if there are any."""
     remembering = RememberingArena(arena.train, arena.test, arena.transform, arena.request)
     contest = contest_of(backbone)
     found = _tasks(contest, remembering)
@@ -134,26 +130,13 @@ def _measured(backbone: Backbone, arena: Arena, teacher: Tables | None) -> tuple
     train, test = remembering.tables(contest.vector)
     if teacher is not None:
         wanted, test_wanted = teacher
+        found["cka_to_teacher"] = linear_cka(test.features, test_wanted.features)
         found["cosine_to_teacher"] = mapped_cosine(train.features, wanted.features, test.features, test_wanted.features)
     return found, (train, test)
 
 
 def _tasks(contest: Contest, arena: Arena) -> dict[str, Any]:
     return {task: EVALUATIONS[task](contest, arena) for task in arena.request.tasks}
-
-
-def mapped_cosine(x: Tensor, y: Tensor, test_x: Tensor, test_y: Tensor, ridge: float = 1e-2) -> float:
-    """Mean cosine between the teacher's features and the best linear (ridge) prediction of them, on the test rows.
-
-    Defined for any two widths; both sides are centered by the training mean, so a constant feature scores 0.
-    Shapes: x [M, D], y [M, E], test_x [Q, D], test_y [Q, E].
-    """
-    mean_x, mean_y = x.double().mean(0), y.double().mean(0)
-    a, b = x.double() - mean_x, y.double() - mean_y
-    scale = a.pow(2).sum() / a.shape[1]
-    gram = a.T @ a + ridge * scale.clamp_min(1e-12) * torch.eye(a.shape[1], dtype=torch.float64)
-    predicted = (test_x.double() - mean_x) @ torch.linalg.solve(gram, a.T @ b)
-    return float(F.cosine_similarity(predicted, test_y.double() - mean_y, dim=-1).mean())
 
 
 @torch.inference_mode()
@@ -186,6 +169,7 @@ def _table(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
     header, rows = table_of(tasks)
     more = (
+        ("CKA", "cka_to_teacher", "{:.3f}", 1.0),
         ("cosine", "cosine_to_teacher", "{:.3f}", 1.0),
         ("params (M)", "parameters", "{:.2f}", 1e6),
         ("images/s", "images_per_second", "{:,.0f}", 1.0),
