@@ -11,6 +11,7 @@ import pytest
 from contracts.errors import BrokenArtifact, MissingInput
 from curation.cluster.cluster_files import inputs_of, read_clusters, write_clusters
 from curation.cluster.hierarchy import (
+    KMeansPlan,
     LevelPlan,
     build_hierarchy,
     closest_members,
@@ -35,9 +36,9 @@ PLANS = [LevelPlan(40, 5, 4), LevelPlan(8, 2, 4)]
 
 def test_the_same_seed_gives_the_same_levels_and_another_seed_others() -> None:
     vectors, _ = concepts([300] * 4)
-    first = build_hierarchy(vectors, PLANS, 8, 256, seed=1)
-    again = build_hierarchy(vectors, PLANS, 8, 256, seed=1)
-    other = build_hierarchy(vectors, PLANS, 8, 256, seed=2)
+    first = build_hierarchy(vectors, PLANS, KMeansPlan(8, 256, seed=1))
+    again = build_hierarchy(vectors, PLANS, KMeansPlan(8, 256, seed=1))
+    other = build_hierarchy(vectors, PLANS, KMeansPlan(8, 256, seed=2))
     for one, two in zip(first, again, strict=True):
         assert np.array_equal(one.centroids, two.centroids) and np.array_equal(one.parent, two.parent)
     assert not np.array_equal(first[0].parent, other[0].parent)
@@ -45,7 +46,7 @@ def test_the_same_seed_gives_the_same_levels_and_another_seed_others() -> None:
 
 def test_every_image_is_in_one_cluster_of_every_level_and_none_is_empty() -> None:
     vectors, _ = concepts([500, 100, 20, 20])
-    levels = build_hierarchy(vectors, PLANS, 8, 256, seed=0)
+    levels = build_hierarchy(vectors, PLANS, KMeansPlan(8, 256, seed=0))
     assert len(levels[0].parent) == 640 and len(levels[1].parent) == len(levels[0].centroids)
     for chain, level in zip(leaf_clusters(levels), levels, strict=True):
         counts = np.bincount(chain, minlength=len(level.centroids))
@@ -56,7 +57,7 @@ def test_resampling_gives_rare_concepts_more_clusters() -> None:
     vectors, label = concepts([4000, 100, 100, 100], seed=3)
 
     def clusters_of_the_common_concept(rounds: int) -> float:
-        level = build_hierarchy(vectors, [LevelPlan(32, 5, rounds)], 10, 256, seed=0)[0]
+        level = build_hierarchy(vectors, [LevelPlan(32, 5, rounds)], KMeansPlan(10, 256, seed=0))[0]
         owner = np.array([np.bincount(label[level.parent == c]).argmax() for c in range(len(level.centroids))])
         return float((owner == 0).mean())
 
@@ -77,7 +78,7 @@ def test_default_levels_shrink_by_the_ratio() -> None:
 
 def test_clusters_come_back_from_disk_and_damage_is_said(tmp_path: Path) -> None:
     vectors, _ = concepts([60, 60])
-    levels = build_hierarchy(vectors, [LevelPlan(12, 3, 1), LevelPlan(3, 2, 1)], 5, 256, seed=0)
+    levels = build_hierarchy(vectors, [LevelPlan(12, 3, 1), LevelPlan(3, 2, 1)], KMeansPlan(5, 256, seed=0))
     keys = pa.array([f"{i:024x}" for i in range(120)])
     with pytest.raises(MissingInput, match="curate cluster"):
         read_clusters(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,18 @@ def make_doomed() -> Callable[[int], int]:
     return work
 
 
+def make_meeting(folder: str, guests: int) -> Callable[[int], int]:
+    def work(part: int) -> int:
+        (Path(folder) / str(part)).touch()
+        end = time.monotonic() + 20
+        while len(list(Path(folder).iterdir())) < guests:
+            assert time.monotonic() < end, "parts do not run at once"
+            time.sleep(0.005)
+        return part
+
+    return work
+
+
 def make_failing(kind: str) -> Callable[[int], int]:
     def work(part: int) -> int:
         if kind == "user":
@@ -62,6 +75,15 @@ def test_local_and_ray_give_the_same(ray_engine: Engine) -> None:
         assert list(local.map_parts(partial(make_squarer, 0), [], label="none")) == []
     assert squares(ray_engine) == wanted
     assert list(ray_engine.map_parts(partial(make_squarer, 0), [], label="none")) == []
+
+
+def test_the_local_engine_works_on_as_many_threads_as_workers(tmp_path: Path) -> None:
+    with open_engine("local", workers=3) as local:
+        assert squares(local) == {i: i * i + 1 for i in range(20)}
+        # Each of the first three parts waits until the others have begun: on fewer threads none would end.
+        assert set(dict(local.map_parts(partial(make_meeting, str(tmp_path), 3), [0, 1, 2], label="meet"))) == {0, 1, 2}
+        with pytest.raises(RuntimeError, match="our bug"):
+            list(local.map_parts(partial(make_failing, "bug"), list(range(9)), label="failing"))
 
 
 def test_a_lost_worker_costs_one_part(ray_engine: Engine, tmp_path: Path) -> None:

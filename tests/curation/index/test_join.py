@@ -9,7 +9,7 @@ from curation.index.join import Pairs, cross_join, nearest_neighbors_only, self_
 from curation.index.lists import fill_overlapping, gap_for, train_lists
 from curation.index.mirror_cosine import mirrored, pair_cosines, unit_rows
 from curation.index.plan import EXACT_ROWS, plan_index
-from curation.index.search import search
+from curation.index.search import SearchBase, make_base, search
 
 
 def planted(rows: int, dim: int, groups: int, size: int, seed: int, noise: float = 0.35) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_the_join_is_the_same_twice_and_whatever_the_blocks() -> None:
 def test_search_returns_the_nearest_rows_in_order(kind: str) -> None:
     base = planted(4000, 32, groups=100, size=10, seed=8)
     queries = base[:64]
-    cosines, rows = search(queries, base, 10, plan_index(4000, 32, kind, lists=32, probes=32), odd_dims=8)
+    cosines, rows = search(queries, make_base(base, plan_index(4000, 32, kind, lists=32, probes=32), odd_dims=8), 10)
     truth = unit_rows(queries).astype(np.float64) @ unit_rows(base).T.astype(np.float64)
     even = unit_rows(queries)[:, :24] @ unit_rows(base)[:, :24].T
     truth = even + np.abs(unit_rows(queries)[:, 24:] @ unit_rows(base)[:, 24:].T)
@@ -128,7 +128,7 @@ def test_search_returns_the_nearest_rows_in_order(kind: str) -> None:
 
 def test_search_in_a_base_smaller_than_k_marks_what_is_missing() -> None:
     base = planted(3, 16, groups=0, size=1, seed=9)
-    cosines, rows = search(base[:1], base, 5, plan_index(3, 16))
+    cosines, rows = search(base[:1], SearchBase(base), 5)
     assert (rows[0, 3:] == -1).all() and np.isneginf(cosines[0, 3:]).all()
     assert set(rows[0, :3].tolist()) == {0, 1, 2}
 

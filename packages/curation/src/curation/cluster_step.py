@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,17 +18,19 @@ from contracts.errors import UserError
 from curation.catalog import unique_images
 from curation.cluster.balanced_sampling import sample_balanced
 from curation.cluster.cluster_files import StoredClusters, inputs_of, read_clusters, write_clusters
-from curation.cluster.hierarchy import LevelPlan, build_hierarchy, default_plans, without_images
+from curation.cluster.hierarchy import KMeansPlan, LevelPlan, build_hierarchy, default_plans, without_images
 from curation.cluster.semantic_pruning import prune_clusters
 from curation.config import CurateConfig
 from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
 from curation.filters.filter_files import filtered_keys
+from curation.index.assign_parts import PartAssigner
 from curation.index.kmeans import Assignment
-from curation.retrieve.from_vectors import retrieval_rows
+from curation.index.row_files import scratch_folder
+from curation.retrieve.from_vectors import Vectors, retrieval_rows
 from curation.retrieve.retrieval_files import SeedReport, write_retrieval
-from curation.retrieve.stored_vectors import deduplicated_keys, identity_of, load_vectors
+from curation.retrieve.stored_vectors import deduplicated_keys, identity_of, map_vectors
 from curation.select.selection import SelectionReport, read_groups, recompute_selection
 from curation.workspace import Workspace
 
@@ -69,34 +72,49 @@ class SampleReport:
 
 def run_cluster(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> ClusterReport:
     """Cluster the deduplicated pool, unless that is on disk. Errors: MissingInput (catalogue, model)."""
-    pool = _pool(workspace, config, engine)
-    if inputs_of(workspace.clusters) != pool.inputs:
-        plans = _plans(config, len(pool.keys))
-        settings = config.cluster
-        levels = build_hierarchy(
-            pool.vectors, plans, settings.iterations, settings.train_images_per_cluster, settings.seed, say
-        )
-        write_clusters(workspace.clusters, pool.keys, levels, pool.inputs, plain_values(settings), settings.model)
+    with _open_pool(workspace, config, engine) as pool:
+        _cluster(workspace, config, pool, engine, say)
     return _report(read_clusters(workspace.clusters))
+
+
+def _cluster(workspace: Workspace, config: CurateConfig, pool: _Pool, engine: Engine, say: Say) -> None:
+    if inputs_of(workspace.clusters) == pool.inputs:
+        return
+    settings, vectors = config.cluster, pool.vectors.vectors
+    kmeans = KMeansPlan(
+        settings.iterations,
+        settings.train_images_per_cluster,
+        settings.seed,
+        PartAssigner(engine, workspace.scratch),
+    )
+    levels = build_hierarchy(vectors, _plans(config, len(vectors)), kmeans, say)
+    write_clusters(workspace.clusters, pool.vectors.keys, levels, pool.inputs, plain_values(settings), settings.model)
 
 
 def run_sample(
     workspace: Workspace, config: CurateConfig, images: int | None, engine: Engine, say: Say
 ) -> SampleReport:
     """Draw a balanced sample of the clustered pool and renew the selection; clusters first what is not clustered."""
-    run_cluster(workspace, config, engine, say)
-    stored, settings = read_clusters(workspace.clusters), config.cluster
-    pool = _pool(workspace, config, engine)
-    finest = stored.levels[0]
-    kept = np.ones(len(stored.keys), np.bool_)
-    if settings.prune_above is not None:
-        found = Assignment(finest.parent, finest.cosine)
-        kept = prune_clusters(pool.vectors, found, settings.prune_above, settings.prune_rule, settings.prune_first)
-        say(f"{int((~kept).sum()):,} images pruned above cosine {settings.prune_above:g}")
+    with _open_pool(workspace, config, engine) as pool:
+        _cluster(workspace, config, pool, engine, say)
+        stored, settings = read_clusters(workspace.clusters), config.cluster
+        kept = _not_pruned(stored, config, pool, say)
     asked = images or settings.sample_images or _default_size(len(kept), settings.prune_above)
     rows = sample_balanced(without_images(stored.levels, kept), asked, settings.seed, settings.draw)
     _publish(workspace, config, stored, np.flatnonzero(kept)[rows], pool)
     return SampleReport(settings.model, len(kept), int((~kept).sum()), asked, len(rows), recompute_selection(workspace))
+
+
+def _not_pruned(stored: StoredClusters, config: CurateConfig, pool: _Pool, say: Say) -> NDArray[np.bool_]:
+    """Which images pruning leaves: all of them when none was asked for. Shapes: bool [images]."""
+    settings, finest = config.cluster, stored.levels[0]
+    if settings.prune_above is None:
+        return np.ones(len(stored.keys), np.bool_)
+    found = Assignment(finest.parent, finest.cosine)
+    vectors = pool.vectors.vectors
+    kept = prune_clusters(vectors, found, settings.prune_above, settings.prune_rule, settings.prune_first)
+    say(f"{int((~kept).sum()):,} images pruned above cosine {settings.prune_above:g}")
+    return kept
 
 
 def _default_size(images: int, prune_above: float | None) -> int:
@@ -107,15 +125,15 @@ def _default_size(images: int, prune_above: float | None) -> int:
 @dataclass(frozen=True)
 class _Pool:
     """The deduplicated, embedded pool in order of key. `identity`: changes with its images or vectors; `inputs`: also
-    with the settings of the hierarchy."""
+    with the settings of the hierarchy. The vectors last as long as the scratch folder."""
 
-    keys: pa.Array
-    vectors: NDArray[np.floating[Any]]
+    vectors: Vectors
     identity: str
     inputs: str
 
 
-def _pool(workspace: Workspace, config: CurateConfig, engine: Engine) -> _Pool:
+@contextmanager
+def _open_pool(workspace: Workspace, config: CurateConfig, engine: Engine) -> Iterator[_Pool]:
     workspace.require_catalog()
     model = config.cluster.model
     folder = workspace.embeddings(model_name(model))
@@ -130,7 +148,8 @@ def _pool(workspace: Workspace, config: CurateConfig, engine: Engine) -> _Pool:
     settings = {name: value for name, value in plain_values(config.cluster).items() if name not in drawn_only}
     identity = identity_of(store, keys)
     inputs = config_sha256({"vectors": identity, "settings": settings})
-    return _Pool(keys, load_vectors(store, keys).vectors, identity, inputs)
+    with scratch_folder(workspace.scratch) as scratch:
+        yield _Pool(map_vectors(store, keys, scratch / "pool.npy"), identity, inputs)
 
 
 def _plans(config: CurateConfig, images: int) -> list[LevelPlan]:
@@ -187,7 +206,7 @@ def _publish(
         inputs=pool.inputs,
         pool=pool.identity,
         seed_images=0,
-        pool_images=len(pool.keys),
+        pool_images=len(pool.vectors),
         rows={BALANCED: len(rows)},
         images=len(rows),
         clusters=len(finest.centroids),

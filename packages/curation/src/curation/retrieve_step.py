@@ -15,6 +15,7 @@ from curation.embed.embed_catalog import embed
 from curation.embed.table import model_name
 from curation.engine import Engine
 from curation.filters.filter_files import filtered_keys
+from curation.index.row_files import scratch_folder
 from curation.retrieve.image_set import ImageSet, SetSettings, prepare_image_set
 from curation.retrieve.retrieval_files import SeedReport, forget_retrieval, read_retrievals
 from curation.retrieve.retrieve_seeds import RetrievalPool, retrieve_seed
@@ -77,20 +78,18 @@ def retrieve_into(
     for one in found:
         say(f"{one.name}: {one.source} (from {one.found})")
     settings = SetSettings(config.retrieve.model, config.ingest, config.embed)
-    pool = RetrievalPool(
-        store=embedded_pool(workspace, config, config.retrieve.model, engine),
-        keys=deduplicated_keys(
-            unique_images(workspace.catalog, ()), read_groups(workspace), filtered_keys(workspace.filters)
-        ),
-        retrieve=config.retrieve,
-        cluster=config.cluster,
-    )
     if not workspace.dedup.is_dir():
         say("the pool has not been deduplicated: `curate dedup` before `curate retrieve` keeps copies out")
+    store = embedded_pool(workspace, config, config.retrieve.model, engine)
+    keys = deduplicated_keys(
+        unique_images(workspace.catalog, ()), read_groups(workspace), filtered_keys(workspace.filters)
+    )
     reports = []
-    for one in found:
-        seed: ImageSet = prepare_image_set(workspace.image_set(one.name).root, one, settings, engine)
-        reports.append(retrieve_seed(workspace.retrieval, pool, seed, say))
+    with scratch_folder(workspace.scratch) as scratch:
+        pool = RetrievalPool(store, keys, config.retrieve, config.cluster, engine, scratch)
+        for one in found:
+            seed: ImageSet = prepare_image_set(workspace.image_set(one.name).root, one, settings, engine)
+            reports.append(retrieve_seed(workspace.retrieval, pool, seed, say))
     return RetrieveReport(reports, recompute_selection(workspace))
 
 

@@ -11,6 +11,7 @@ clusters/                   levels of hierarchical k-means
 dedup/  retrieval/          pairs and groups; what each seed set brought
 selection.parquet           kept or dropped, and why
 dataset/                    the dataset folder
+scratch/                    what workers of the running step map; gone when it ends
 """
 
 from __future__ import annotations
@@ -96,6 +97,11 @@ class Workspace(ImageSetFolder):
     def dataset(self) -> Path:
         """The dataset folder that `curate build` writes unless told otherwise."""
         return self.root / "dataset"
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of what a running step shares with its workers."""
+        return self.root / "scratch"
 
     def image_set(self, name: str) -> ImageSetFolder:
         """Catalogue and embeddings of a seed or reference set. `name` is safe as a file name."""

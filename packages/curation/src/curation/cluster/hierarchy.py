@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.index.kmeans import Assignment, assign, train_centroids, training_rows
+from curation.index.kmeans import Assignment, Nearest, assign, train_centroids, training_rows
 from curation.index.mirror_cosine import Floats, unit_rows
 
 Rows = NDArray[np.floating[Any]]
@@ -58,12 +58,20 @@ def default_plans(images: int, images_per_cluster: int, ratio: int, rounds: int)
             return plans
 
 
+@dataclass(frozen=True)
+class KMeansPlan:
+    """How every k-means of the hierarchy is run. `nearest` assigns all points of a level."""
+
+    iterations: int
+    train_points_per_cluster: int
+    seed: int
+    nearest: Nearest = assign
+
+
 def build_hierarchy(
     vectors: Rows,
     plans: Sequence[LevelPlan],
-    iterations: int,
-    train_points_per_cluster: int,
-    seed: int,
+    kmeans: KMeansPlan,
     say: Callable[[str], None] = lambda _text: None,
 ) -> list[Level]:
     """Levels from the finest to the coarsest. The same vectors, plans and seed give the same levels."""
@@ -71,22 +79,22 @@ def build_hierarchy(
     points: Rows = vectors
     for number, plan in enumerate(plans, 1):
         say(f"level {number}: {len(points):,} points into {min(plan.clusters, len(points)):,} clusters")
-        level = _build_level(points, plan, iterations, train_points_per_cluster, seed + 1000 * number)
+        level = _build_level(points, plan, kmeans, kmeans.seed + 1000 * number)
         levels.append(level)
         points = level.centroids
     return levels
 
 
-def _build_level(points: Rows, plan: LevelPlan, iterations: int, train_points_per_cluster: int, seed: int) -> Level:
-    sample = training_rows(len(points), plan.clusters * train_points_per_cluster, seed)
-    centroids = train_centroids(points[sample], plan.clusters, iterations, seed)
-    found = assign(points, centroids)
+def _build_level(points: Rows, plan: LevelPlan, kmeans: KMeansPlan, seed: int) -> Level:
+    sample = training_rows(len(points), plan.clusters * kmeans.train_points_per_cluster, seed)
+    centroids = train_centroids(points[sample], plan.clusters, kmeans.iterations, seed)
+    found = kmeans.nearest(points, centroids)
     for turn in range(1, plan.resample_rounds + 1):
         chosen = closest_members(found, len(centroids), plan.resample_members)
         if len(chosen) <= plan.clusters:
             break
-        centroids = train_centroids(points[chosen], plan.clusters, iterations, seed + turn)
-        found = assign(points, centroids)
+        centroids = train_centroids(points[chosen], plan.clusters, kmeans.iterations, seed + turn)
+        found = kmeans.nearest(points, centroids)
     return _without_empty(centroids, found)
 
 

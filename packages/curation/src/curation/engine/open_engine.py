@@ -13,14 +13,14 @@ ENGINES = ("ray", "local")
 
 @contextmanager
 def open_engine(kind: str = "ray", workers: int | None = None, ray_address: str | None = None) -> Iterator[Engine]:
-    """Give an engine for the block. `workers`: parts at once (default: all cores).
+    """Give an engine for the block. `workers`: parts at once (default: all cores; the local engine: one).
 
     Errors: ConfigError for an unknown kind.
     """
     if kind == "local":
         from curation.engine.local import LocalEngine
 
-        yield LocalEngine()
+        yield LocalEngine(workers)
     elif kind == "ray":
         from curation.engine.ray_engine import RayEngine
 

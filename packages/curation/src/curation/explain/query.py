@@ -18,8 +18,7 @@ from contracts.keys import key_of_bytes
 from curation.decode import decode_rgb
 from curation.embed.embedder import Embedder
 from curation.explain.explain import Row, rows_where
-from curation.index.plan import plan_index
-from curation.index.search import search
+from curation.index.search import SearchBase, search
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ def nearest_in_store(
     """Keys and cosines of the nearest stored vectors, best first, part by part. Shapes: vector [D]."""
     found: list[tuple[str, float]] = []
     for position, rows in enumerate(store.part_rows):
-        plan = plan_index(rows, store.dim, "exact")
-        cosines, places = search(vector[None], store.part_vectors(position), min(answers, rows), plan, odd_dims)
+        base = SearchBase(store.part_vectors(position), odd_dims)
+        cosines, places = search(vector[None], base, min(answers, rows))
         keys = store.part_keys(position).take(pa.array(places[0])).to_pylist()
         found += zip(keys, cosines[0].tolist(), strict=True)
     return sorted(found, key=lambda item: (-item[1], item[0]))[:answers]

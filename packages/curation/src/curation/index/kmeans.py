@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.index.mirror_cosine import Floats, cosine_block, unit_rows
+from curation.index.mirror_cosine import Floats, cosine_block, pair_cosines, unit_rows
 from curation.index.threads import load_faiss
 
 Rows = NDArray[np.floating[Any]]
+# Products of unit rows in float32 are off by less than this.
+NEAR_TIE = np.float32(4e-6)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,14 @@ class Assignment:
 
     cluster: NDArray[np.int32]
     cosine: NDArray[np.float32]
+
+
+class Nearest(Protocol):
+    """What assigns rows to centroids: `assign` here, or the same in parts on an engine."""
+
+    def __call__(self, vectors: Rows, centroids: Floats, odd_dims: int = 0) -> Assignment:
+        """Shapes: [N, D], [K, D] -> [N]."""
+        ...
 
 
 def training_rows(rows: int, wanted: int, seed: int) -> NDArray[np.int64]:
@@ -60,20 +70,38 @@ def train_centroids(vectors: Rows, clusters: int, iterations: int, seed: int, th
 def assign(
     vectors: Rows, centroids: Floats, odd_dims: int = 0, block_rows: int = 4096, block_centroids: int = 8192
 ) -> Assignment:
-    """Nearest centroid by cosine, the lower number on ties. Shapes: [N, D], [K, D]."""
-    cluster = np.zeros(len(vectors), np.int32)
-    cosine = np.full(len(vectors), -np.inf, np.float32)
+    """Nearest centroid by cosine, the lower number on ties. Shapes: [N, D], [K, D].
+
+    The result does not depend on blocks or threads: products in float32 only say which centroids may be the nearest.
+    """
+    cluster, cosine = np.empty(len(vectors), np.int32), np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), block_rows):
         block = unit_rows(vectors[start : start + block_rows])
-        best, best_cosine = cluster[start : start + len(block)], cosine[start : start + len(block)]
-        for first in range(0, len(centroids), block_centroids):
-            scores = cosine_block(block, centroids[first : first + block_centroids], odd_dims)
-            nearest = scores.argmax(axis=1)
-            value = scores[np.arange(len(block)), nearest]
-            better = value > best_cosine
-            best[better] = nearest[better] + first
-            best_cosine[better] = value[better]
+        stop = start + len(block)
+        cluster[start:stop], cosine[start:stop] = _nearest(block, centroids, odd_dims, block_centroids)
     return Assignment(cluster, cosine)
+
+
+def _nearest(
+    block: Floats, centroids: Floats, odd_dims: int, block_centroids: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The nearest of all centroids within NEAR_TIE of the best, by exact cosines. Rows of zeros go to centroid 0."""
+    best = np.where(block.any(axis=1), -np.inf, np.inf).astype(np.float32)
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]] = []
+    for first in range(0, len(centroids), block_centroids):
+        scores = cosine_block(block, np.asarray(centroids[first : first + block_centroids]), odd_dims)
+        np.maximum(best, scores.max(axis=1), out=best)
+        row, near = np.nonzero(scores >= (best - NEAR_TIE)[:, None])
+        found.append((row, near + first, scores[row, near]))
+    row, centroid, score = (np.concatenate(column) for column in zip(*found, strict=True))
+    still = score >= best[row] - NEAR_TIE
+    row, centroid = row[still], centroid[still]
+    exact = pair_cosines(block, centroids, row, centroid, odd_dims)
+    order = np.lexsort((centroid, -exact, row))
+    nearest = order[np.flatnonzero(np.diff(row[order], prepend=-1))]
+    cluster, cosine = np.zeros(len(block), np.int32), np.zeros(len(block), np.float32)
+    cluster[row[nearest]], cosine[row[nearest]] = centroid[nearest], exact[nearest]
+    return cluster, cosine
 
 
 def default_clusters(rows: int, images_per_cluster: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.index.kmeans import assign, train_centroids, training_rows
+from curation.index.kmeans import Nearest, assign, train_centroids, training_rows
 from curation.index.mirror_cosine import Floats, cosine_block, unit_rows
 
 TRAIN_ROWS_PER_LIST = 32
@@ -54,9 +54,11 @@ def train_lists(vectors: NDArray[np.floating[Any]], lists: int, odd_dims: int, s
     return train_centroids(sample, lists, TRAIN_ITERATIONS, seed)
 
 
-def fill_lists(vectors: NDArray[np.floating[Any]], centroids: Floats, odd_dims: int) -> ListedVectors:
-    """Every row in the list of its nearest centroid."""
-    assignment = assign(vectors, centroids, odd_dims)
+def fill_lists(
+    vectors: NDArray[np.floating[Any]], centroids: Floats, odd_dims: int, nearest: Nearest = assign
+) -> ListedVectors:
+    """Every row in the list of its nearest centroid, which `nearest` finds."""
+    assignment = nearest(vectors, centroids, odd_dims)
     order = np.argsort(assignment.cluster, kind="stable").astype(np.int64)
     counts = np.bincount(assignment.cluster, minlength=len(centroids))
     return ListedVectors(centroids, order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))

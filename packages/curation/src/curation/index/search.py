@@ -5,29 +5,52 @@ Dimensions: Q queries, M base rows, D width, K neighbours.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.index.kmeans import Nearest, assign
 from curation.index.lists import ListedVectors, fill_lists, nearest_lists, train_lists
 from curation.index.mirror_cosine import Floats, cosine_block, pair_cosines, unit_rows
 from curation.index.plan import IndexPlan
 
 Rows = NDArray[np.floating[Any]]
 Neighbors = tuple[NDArray[np.float32], NDArray[np.int64]]
+# More candidates than asked: products in float32 may order near ties at the end of the list wrongly.
+SPARE = 8
+QUERY_ROWS, BASE_ROWS = 1024, 4096
 
 
-def search(queries: Rows, base: Rows, k: int, plan: IndexPlan, odd_dims: int = 0) -> Neighbors:
+@dataclass(frozen=True)
+class SearchBase:
+    """What is searched: rows, their lists (None: every row is compared), and how many lists a query looks into."""
+
+    rows: Rows
+    odd_dims: int = 0
+    listed: ListedVectors | None = None
+    probes: int = 0
+
+
+def make_base(rows: Rows, plan: IndexPlan, odd_dims: int = 0, nearest: Nearest = assign) -> SearchBase:
+    """The rows as the plan wants them searched; `nearest` puts them into lists."""
+    if plan.kind == "exact":
+        return SearchBase(rows, odd_dims)
+    listed = fill_lists(rows, train_lists(rows, plan.lists, odd_dims), odd_dims, nearest)
+    return SearchBase(rows, odd_dims, listed, plan.probes)
+
+
+def search(queries: Rows, base: SearchBase, k: int) -> Neighbors:
     """Cosines float32 [Q, K] and base rows int64 [Q, K], best first, the lower row on ties.
 
     Fewer than k found (a small base): the remaining cosines are -inf and the rows -1.
     """
-    if plan.kind == "exact":
-        _, rows = _search_exact(queries, base, k, odd_dims)
-    else:
-        _, rows = _search_lists(queries, base, k, plan, odd_dims)
-    return _scored_exactly(queries, base, rows, odd_dims)
+    units = unit_rows(queries)
+    find = _candidates if base.listed is None else _listed_candidates
+    rows = find(units, base, k + SPARE)
+    cosines, rows = _scored_exactly(queries, base.rows, rows, base.odd_dims)
+    return cosines[:, :k], rows[:, :k]
 
 
 def _scored_exactly(queries: Rows, base: Rows, rows: NDArray[np.int64], odd_dims: int) -> Neighbors:
@@ -57,44 +80,38 @@ def _merge(best: Neighbors, scores: Floats, rows: NDArray[np.int64]) -> Neighbor
     return np.take_along_axis(all_scores, order, axis=1), np.take_along_axis(all_rows, order, axis=1)
 
 
-def _search_exact(queries: Rows, base: Rows, k: int, odd_dims: int, block_rows: int = 4096) -> Neighbors:
-    cosines, rows = _empty(len(queries), k)
-    for start in range(0, len(queries), 1024):
-        block = unit_rows(queries[start : start + 1024])
-        best = _empty(len(block), k)
-        for first in range(0, len(base), block_rows):
-            scores = cosine_block(block, unit_rows(base[first : first + block_rows]), odd_dims)
-            best = _merge(best, scores, np.arange(first, first + scores.shape[1], dtype=np.int64))
-        cosines[start : start + len(block)], rows[start : start + len(block)] = best
-    return cosines, rows
+def _candidates(queries: Floats, base: SearchBase, k: int) -> NDArray[np.int64]:
+    """The k nearest of all rows, by products in float32. Shapes: [Q, D] -> [Q, K]."""
+    best = _empty(len(queries), k)
+    for first in range(0, len(base.rows), BASE_ROWS):
+        block = unit_rows(base.rows[first : first + BASE_ROWS])
+        numbers = np.arange(first, first + len(block), dtype=np.int64)
+        _compare(queries, np.arange(len(queries)), block, numbers, best, base.odd_dims)
+    return best[1]
 
 
-def _search_lists(queries: Rows, base: Rows, k: int, plan: IndexPlan, odd_dims: int) -> Neighbors:
-    listed = fill_lists(base, train_lists(base, plan.lists, odd_dims), odd_dims)
-    cosines, rows = _empty(len(queries), k)
-    for start in range(0, len(queries), 65_536):
-        block = unit_rows(queries[start : start + 65_536])
-        probed = nearest_lists(block, listed.centroids, plan.probes, odd_dims)
-        cosines[start : start + len(block)], rows[start : start + len(block)] = _probe(
-            block, base, listed, probed, k, odd_dims
-        )
-    return cosines, rows
-
-
-def _probe(
-    block: Floats, base: Rows, listed: ListedVectors, probed: NDArray[np.int64], k: int, odd_dims: int
-) -> Neighbors:
-    """Visit every list once with the queries that probe it."""
-    best_scores, best_rows = _empty(len(block), k)
-    asked_list = probed.ravel()
-    asked_query = np.repeat(np.arange(len(block)), probed.shape[1])
-    order = np.argsort(asked_list, kind="stable")
-    bounds = np.searchsorted(asked_list[order], np.arange(listed.lists + 1))
+def _listed_candidates(queries: Floats, base: SearchBase, k: int) -> NDArray[np.int64]:
+    """The k nearest of the probed lists; every list is visited once with the queries that probe it."""
+    assert base.listed is not None
+    listed, best = base.listed, _empty(len(queries), k)
+    probed = nearest_lists(queries, listed.centroids, base.probes, base.odd_dims)
+    asked_query = np.repeat(np.arange(len(queries)), probed.shape[1])
+    order = np.argsort(probed.ravel(), kind="stable")
+    bounds = np.searchsorted(probed.ravel()[order], np.arange(listed.lists + 1))
     for number in range(listed.lists):
         who = asked_query[order[bounds[number] : bounds[number + 1]]]
-        rows = listed.rows(number)
-        if len(who) == 0 or len(rows) == 0:
-            continue
-        scores = cosine_block(block[who], unit_rows(base[rows]), odd_dims)
-        best_scores[who], best_rows[who] = _merge((best_scores[who], best_rows[who]), scores, rows)
-    return best_scores, best_rows
+        rows = np.asarray(listed.rows(number))
+        for first in range(0, len(rows) if len(who) else 0, BASE_ROWS):
+            part = rows[first : first + BASE_ROWS]
+            _compare(queries, who, unit_rows(base.rows[part]), part, best, base.odd_dims)
+    return best[1]
+
+
+def _compare(
+    queries: Floats, who: NDArray[np.int64], block: Floats, numbers: NDArray[np.int64], best: Neighbors, odd_dims: int
+) -> None:
+    """Merge a block of rows into the best of the queries `who`, in place."""
+    for start in range(0, len(who), QUERY_ROWS):
+        some = who[start : start + QUERY_ROWS]
+        scores = cosine_block(queries[some], block, odd_dims)
+        best[0][some], best[1][some] = _merge((best[0][some], best[1][some]), scores, numbers)

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from contracts.tables import RETRIEVAL
 from curation.cluster.flat import Clustering
-from curation.index.kmeans import assign
-from curation.index.plan import IndexPlan
-from curation.index.search import search
+from curation.index.search_parts import PartSearch
 from curation.retrieve.cluster_draw import draw_from_clusters
 from curation.retrieve.config import RetrieveConfig
 from curation.retrieve.nearest import nearest_per_query
@@ -47,11 +45,11 @@ class Brought:
     counts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def by_sample(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfig, plan: IndexPlan) -> Brought:
-    """The nearest pool images of every seed image. `plan` is made for the pool."""
+def by_sample(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfig, search: PartSearch) -> Brought:
+    """The nearest pool images of every seed image. `search` is over the pool."""
 
     def find(queries: NDArray[np.int64], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        return search(seeds.vectors[queries], pool.vectors, k, plan, pool.odd_dims)
+        return search.find(seeds.vectors, queries, k)
 
     found = nearest_per_query(
         find, len(seeds), len(pool), settings.per_query, settings.collisions, settings.replace_depth
@@ -67,13 +65,15 @@ def by_sample(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfig
     return Brought(rows, counts={"collision_rate": found.collision_rate, "short_queries": found.short_queries})
 
 
-def by_cluster(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfig, clustering: Clustering) -> Brought:
-    """Pool images drawn from the clusters that hold enough seed images. `clustering` is of the pool."""
+def by_cluster(
+    pool: Vectors, seed_clusters: NDArray[np.int32], name: str, settings: RetrieveConfig, clustering: Clustering
+) -> Brought:
+    """Pool images drawn from the clusters that hold enough seed images. `clustering` is of the pool; Shapes: [S]."""
     clusters = len(clustering.centroids)
     limits = cluster_limits(settings.per_cluster, settings.max_per_seed, len(pool), clusters)
     drawn = draw_from_clusters(
         clustering.assignment,
-        assign(seeds.vectors, clustering.centroids).cluster,
+        seed_clusters,
         settings.min_seed_images,
         limits,
         settings.draw,

@@ -16,37 +16,50 @@ from contracts.embedding_store import EmbeddingStore
 from contracts.errors import UserError
 from curation.cluster.config import ClusterConfig
 from curation.cluster.flat import Clustering, cluster_vectors
-from curation.index.plan import IndexPlan, plan_index
+from curation.engine import Engine
+from curation.index.assign_parts import PartAssigner
+from curation.index.plan import plan_index
+from curation.index.search_parts import PartSearch
 from curation.retrieve.config import RetrieveConfig
 from curation.retrieve.from_vectors import Brought, Vectors, as_is, by_cluster, by_sample
 from curation.retrieve.image_set import ImageSet
 from curation.retrieve.retrieval_files import SeedReport, read_report, write_retrieval
 from curation.retrieve.scaled_limits import mode_for, sample_above_images
-from curation.retrieve.stored_vectors import identity_of, load_vectors
+from curation.retrieve.stored_vectors import identity_of, map_vectors
 
 
 @dataclass(frozen=True)
 class RetrievalPool:
-    """The deduplicated pool with its vectors, and what is computed of it once for all seeds."""
+    """The deduplicated pool with its vectors, and what is computed of it once for all seeds.
+
+    `scratch`: a folder that all workers see, for what they map; it is needed as long as this is.
+    """
 
     store: EmbeddingStore
     keys: pa.Array
     retrieve: RetrieveConfig
     cluster: ClusterConfig
+    engine: Engine
+    scratch: Path
 
     @cached_property
     def vectors(self) -> Vectors:
-        return load_vectors(self.store, self.keys)
+        return map_vectors(self.store, self.keys, self.scratch / "pool.npy")
 
     @cached_property
-    def plan(self) -> IndexPlan:
+    def search(self) -> PartSearch:
         index = self.retrieve.index
         lists, probes = getattr(index, "lists", None), getattr(index, "probes", None)
-        return plan_index(len(self), self.store.dim, index.kind, lists, probes)
+        plan = plan_index(len(self), self.store.dim, index.kind, lists, probes)
+        return PartSearch(self.vectors.vectors, plan, self.vectors.odd_dims, self.engine, self.scratch)
+
+    @cached_property
+    def assigner(self) -> PartAssigner:
+        return PartAssigner(self.engine, self.scratch)
 
     @cached_property
     def clustering(self) -> Clustering:
-        return cluster_vectors(self.vectors.vectors, self.cluster)
+        return cluster_vectors(self.vectors.vectors, self.cluster, self.assigner)
 
     @cached_property
     def identity(self) -> str:
@@ -99,10 +112,11 @@ def _bring(pool: RetrievalPool, seed: ImageSet, mode: str) -> Brought:
                 f"mode none brings nothing for the seed {seed.name}: take its own images with --as-is, or choose a mode"
             )
         return Brought(as_is(seed.keys.slice(0, 0), seed.name))
-    seeds = load_vectors(seed.store, seed.keys)
+    seeds = map_vectors(seed.store, seed.keys, pool.scratch / "seeds.npy")
     if mode == "sample":
-        return by_sample(pool.vectors, seeds, seed.name, pool.retrieve, pool.plan)
-    return by_cluster(pool.vectors, seeds, seed.name, pool.retrieve, pool.clustering)
+        return by_sample(pool.vectors, seeds, seed.name, pool.retrieve, pool.search)
+    seed_clusters = pool.assigner(seeds.vectors, pool.clustering.centroids).cluster
+    return by_cluster(pool.vectors, seed_clusters, seed.name, pool.retrieve, pool.clustering)
 
 
 def _finished(folder: Path, seed: str) -> SeedReport | None:

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from contracts.embedding_store import EmbeddingStore
 from contracts.errors import MissingInput
+from curation.index.row_files import mapped
 from curation.retrieve.from_vectors import Vectors
 
+BLOCK_ROWS = 65_536
 
-def load_vectors(store: EmbeddingStore, keys: pa.Array) -> Vectors:
-    """Vectors of those keys that have one, in the order of the keys.
 
-    An image that could not be read when it was embedded has none. Errors: MissingInput when no key has one.
+def map_vectors(store: EmbeddingStore, keys: pa.Array, file: Path) -> Vectors:
+    """Vectors of those keys that have one, in the order of the keys, mapped from disk.
+
+    An image that could not be read when it was embedded has none. They are a part of the store where that holds exactly
+    these rows, else `file` (.npy, 2 * rows * dim bytes), written here block by block.
+    Errors: MissingInput when no key has one.
     """
     place = pc.index_in(keys, value_set=store.keys)
     keys = keys.filter(pc.is_valid(place))
     if not len(keys):
         raise MissingInput(f"none of the images has a vector in {store.folder}: run `curate embed` again")
+    odd_dims = int(store.settings.get("odd_dims", 0))
     rows = place.drop_null().to_numpy().astype(np.int64)
-    vectors = store.all_vectors()
-    whole = len(rows) == len(vectors) and bool((rows == np.arange(len(rows))).all())
-    return Vectors(keys, vectors if whole else vectors[rows], int(store.settings.get("odd_dims", 0)))
+    if store.parts == 1 and len(rows) == store.rows and bool((rows == np.arange(len(rows))).all()):
+        return Vectors(keys, store.part_vectors(0), odd_dims)
+    _write_rows(store, rows, file)
+    return Vectors(keys, mapped(file), odd_dims)
+
+
+def _write_rows(store: EmbeddingStore, rows: NDArray[np.int64], file: Path) -> None:
+    """Rows of a store, in any order, as one .npy file."""
+    starts = np.concatenate([[0], np.cumsum(store.part_rows)])
+    file.unlink(missing_ok=True)  # whoever maps what stood here keeps it
+    with file.open("wb") as handle:
+        header = {"descr": "<f2", "fortran_order": False, "shape": (len(rows), store.dim)}
+        np.lib.format.write_array_header_1_0(handle, header)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            chosen = rows[start : start + BLOCK_ROWS]
+            block = np.empty((len(chosen), store.dim), np.float16)
+            part = np.searchsorted(starts, chosen, side="right") - 1
+            for number in np.unique(part).tolist():
+                inside = np.flatnonzero(part == number)
+                block[inside] = store.part_vectors(number)[chosen[inside] - starts[number]]
+            handle.write(block.tobytes())
 
 
 def identity_of(store: EmbeddingStore, keys: pa.Array) -> str:
