@@ -1,106 +1,85 @@
-"""Copy detection side by side: `descriptor` and other tools over one corpus of edited photographs with truth.
+"""Copy detection side by side: embedders, other tools and `curate dedup` over one corpus with truth.
 
     python benchmarks/copy_detection.py --photos path/to/photographs
-    python benchmarks/copy_detection.py --corpus path/to/corpus --tools descriptor,pdq --without d_doc,d_flat
+    python benchmarks/copy_detection.py --corpus path/to/corpus --other-python others/bin/python --out results.json
 
-A corpus is a folder with truth.csv (path, group, role, edit). From photographs alone one is made: each chosen
-photograph with edited copies, the others as distractors, and pages and plain shapes as hard negatives. Prints a table
-and writes JSON. CPU seconds are of this process: decoding, describing and searching.
+A corpus is a folder with images/ and truth.csv (path, group, role, edit). From photographs alone one is made
+(`copy_corpus.py`). Prints tables and writes JSON. CPU time is that of reading, decoding and describing, one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import cv2
-import numpy as np
+from copy_command import run_commands
+from copy_corpus import make_corpus
+from copy_plot import draw
+from copy_scores import ScoredPairs, Truth, curve, read_truth, score_pairs, without
+from copy_tools import OTHER_TOOLS, OURS, NotHere, Outcome, run_embedder, run_other
 
-sys.path.insert(0, str(Path(__file__).parent / "descriptor_training"))
-from copy_scores import read_truth, score_pairs
-from copy_tools import TOOLS, embedder_tool
-from edits import EDITS
-from pictures import page, shapes
+from contracts.errors import UserError
 
-from curation.decode import decode_rgb
-
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
-
-
-def make_corpus(photos: Path, corpus: Path, originals: int, copies: int, seed: int) -> None:
-    """Write originals, edited and mirrored copies, distractors and truth.csv."""
-    rng = np.random.default_rng(seed)
-    files = sorted(path for path in photos.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
-    files = [files[i] for i in rng.permutation(len(files))]
-    edits = [*dict.fromkeys(EDITS), mirrored]
-    rows: list[tuple[str, str, str, str]] = []
-    (corpus / "images").mkdir(parents=True)
-
-    def put(name: str, data: bytes, group: str, role: str, edit: str) -> None:
-        (corpus / "images" / name).write_bytes(data)
-        rows.append((f"images/{name}", group, role, edit))
-
-    for number, file in enumerate(files):
-        data = file.read_bytes()
-        role = "original" if number < originals else "distractor"
-        put(f"{number:06d}{file.suffix.lower()}", data, f"g{number}", role, "")
-        if number < originals:
-            image = decode_rgb(data)
-            for k in rng.choice(len(edits), copies, replace=False).tolist():
-                put(f"{number:06d}-{k}.jpg", encoded(edits[k](rng, image)), f"g{number}", "copy", edits[k].__name__)
-    for number in range(len(files) // 4):
-        kind, make = (("d_doc", page), ("d_flat", shapes))[number % 2]
-        put(f"{kind}-{number:06d}.jpg", encoded(make(rng)), f"{kind}{number}", "distractor", kind)
-    with (corpus / "truth.csv").open("w", newline="") as handle:
-        csv.writer(handle).writerows([("path", "group", "role", "edit"), *rows])
+Result = dict[str, object]
+# Pages of one layout, gradients and plain shapes: all distinct, hard to tell apart. Rankings are also given without.
+HARD = frozenset({"d_doc", "d_flat"})
 
 
-def mirrored(_rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Left to right."""
-    return np.ascontiguousarray(image[:, ::-1])
-
-
-def encoded(image: np.ndarray) -> bytes:
-    """As a JPEG of good quality."""
-    return cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
-
-
-def run(corpus: Path, tools: list[str], without: set[str]) -> list[dict[str, object]]:
-    """Score every tool; one that is not installed is named and left out."""
-    truth = read_truth(corpus, without)
-    data = [(truth.folder / path).read_bytes() for path in truth.paths]
-    results = []
-    for name in tools:
+def run_tools(truth: Truth, asked: argparse.Namespace, scratch: Path) -> tuple[list[Result], dict[str, ScoredPairs]]:
+    """Score every tool; one that cannot be run is named and left out."""
+    results, found = [], {}
+    for name in asked.tools.split(","):
         try:
-            tool, threshold = TOOLS[name]() if name in TOOLS else embedder_tool(name)
-            started = time.process_time()
-            pairs = tool(data)
-        except ImportError as error:
+            if name in OTHER_TOOLS:
+                outcome = run_other(name, truth, asked.other_python, scratch)
+            else:
+                outcome = run_embedder(name, truth)
+        except (NotHere, UserError) as error:
             print(f"{name}: not here ({error})", file=sys.stderr)
             continue
-        seconds = time.process_time() - started
-        cost = {"cpu_seconds": round(seconds, 1), "cpu_ms_per_image": round(1000 * seconds / len(data), 2)}
-        results.append({"tool": name, "images": len(data), **score_pairs(truth, pairs, threshold), **cost})
-    return results
+        scores = score_pairs(truth, outcome.pairs, outcome.threshold)
+        scores["without_hard"] = score_pairs(truth, without(truth, outcome.pairs, HARD), None)
+        results.append({"tool": name, **_cost(outcome, truth), **scores})
+        found[name] = outcome.pairs
+        print(f"{name}: uAP {results[-1]['micro_ap']}", file=sys.stderr, flush=True)
+    return results, found
 
 
-def show(results: list[dict[str, object]]) -> None:
-    """Markdown tables: one line per tool, then recall per edit at each tool's own threshold."""
-    print("| tool | uAP | R@P99 | R@P999 | precision | copy recall | kept / ideal | false merges | ms CPU / image |")
-    print("|---|---|---|---|---|---|---|---|---|")
+def _cost(outcome: Outcome, truth: Truth) -> Result:
+    search = outcome.search_seconds
+    return {
+        "version": outcome.version,
+        "images": len(truth.paths),
+        "unread": outcome.unread,
+        "describe_cpu_ms_per_image": round(1000 * outcome.describe_seconds / len(truth.paths), 2),
+        "search_cpu_seconds": None if search is None else round(search, 2),
+    }
+
+
+def show(results: list[Result]) -> None:
+    """Markdown tables: one line per tool, then what is found per edit at each tool's own threshold."""
+    print(
+        "| tool | uAP | copies found at precision .99 | at .999 | uAP without pages and shapes | found at .99 ", end=""
+    )
+    print("| own threshold: precision | found | false merges | expected lost | ms CPU |\n|" + "---|" * 11)
     for one in results:
-        own = one.get("at_default", {})
-        kept = f"{own.get('kept', '-')} / {own.get('ideal', '-')}"
-        print(
-            f"| {one['tool']} | {one['micro_ap']:.3f} | {one['recall_at_p99']:.3f} | {one['recall_at_p999']:.3f} "
-            f"| {own.get('precision', '-')} | {own.get('copy_recall', '-')} | {kept} "
-            f"| {own.get('false_merges', '-')} | {one['cpu_ms_per_image']} |"
-        )
+        at = {name: one.get(name) or {} for name in ("at_p99", "at_p999", "at_default")}
+        merges, easy = at["at_default"].get("merged", {}), one["without_hard"]
+        cells = [
+            one["tool"],
+            f"{one['micro_ap']:.3f}",
+            *(at[name].get("copy_recall", "-") for name in ("at_p99", "at_p999")),
+            f"{easy['micro_ap']:.3f}",
+            easy.get("at_p99", {}).get("copy_recall", "-"),
+            *(at["at_default"].get(name, "-") for name in ("precision", "copy_recall")),
+            *(merges.get(name, "-") for name in ("false_merges", "expected_lost")),
+            one["describe_cpu_ms_per_image"],
+        ]
+        print("| " + " | ".join(map(str, cells)) + " |")
     judged = [one for one in results if "at_default" in one]
     if judged:
         print("\n| edit | " + " | ".join(str(one["tool"]) for one in judged) + " |\n|---|" + "---|" * len(judged))
@@ -108,27 +87,55 @@ def show(results: list[dict[str, object]]) -> None:
             print(f"| {edit} | " + " | ".join(f"{one['at_default']['per_edit'][edit]:.2f}" for one in judged) + " |")
 
 
-def main() -> None:
-    """Parse, run, print, write."""
+def show_commands(result: Result) -> None:
+    """What the commands kept and lost."""
+    for name, value in result.items():
+        if name != "per_edit":
+            print(f"{name}: {value}")
+    print("missed: " + ", ".join(f"{edit} {1 - found:.2f}" for edit, found in result["per_edit"].items() if found < 1))
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--corpus", type=Path, help="folder with truth.csv")
+    source.add_argument("--corpus", type=Path, help="folder with images/ and truth.csv")
     source.add_argument("--photos", type=Path, help="folder of photographs to make a corpus from")
-    parser.add_argument("--originals", type=int, default=100)
-    parser.add_argument("--copies", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tools", default=",".join(TOOLS), help="names of the table, model folders, TorchScript files")
+    parser.add_argument("--originals", type=int, default=100, help="with --photos: photographs that get copies")
+    parser.add_argument("--copies", type=int, default=8, help="with --photos: copies of each")
+    parser.add_argument("--seed", type=int, default=0, help="with --photos")
+    tools = ",".join([*OURS, *OTHER_TOOLS])
+    parser.add_argument("--tools", default=tools, help=f"also model folders, TorchScript files (default: {tools})")
+    parser.add_argument(
+        "--other-python", type=Path, default=Path(sys.executable), help="interpreter of the other tools"
+    )
     parser.add_argument("--without", default="", help="edits to leave out, such as d_doc,d_flat")
-    parser.add_argument("--json", type=Path, help="where to write the results")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        corpus = asked.corpus or Path(scratch) / "corpus"
+    parser.add_argument("--no-commands", action="store_true", help="leave out curate ingest and dedup")
+    parser.add_argument("--out", type=Path, help="where to write the results as JSON")
+    parser.add_argument("--plot", type=Path, help="where to draw them as PNG")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run, print, write."""
+    asked = parse()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        corpus = asked.corpus or scratch / "corpus"
         if asked.photos:
             make_corpus(asked.photos, corpus, asked.originals, asked.copies, asked.seed)
-        results = run(corpus, asked.tools.split(","), set(filter(None, asked.without.split(","))))
-    show(results)
-    if asked.json:
-        asked.json.write_text(json.dumps(results, indent=1) + "\n")
+        truth = read_truth(corpus, set(filter(None, asked.without.split(","))))
+        results, found = run_tools(truth, asked, scratch)
+        show(results)
+        if asked.plot:
+            curves = {name: curve(truth, pairs) for name, pairs in found.items()}
+            draw(asked.plot, curves, {one["tool"]: one["without_hard"]["at_p99"]["per_edit"] for one in results})
+        if not asked.no_commands and not asked.without:
+            results.append(run_commands(truth, scratch))
+            show_commands(results[-1])
+    if asked.out:
+        asked.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ Dimensions: H, W height and width in px.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +19,37 @@ Generator = np.random.Generator
 
 SIZES_PX = ((256, 341), (341, 256), (256, 256), (256, 384))
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDE0123456789"
-# Kinds that differ little among each other: training weighs them up, so that what they share is lost.
+# Kinds whose pictures are alike: training weighs them up.
 ALIKE_KINDS = ("page", "shapes", "framed")
-_SHARES = {"leaves": 0.78, "fractal": 0.05, "page": 0.08, "shapes": 0.04, "framed": 0.05}
+# Pages and frames come in this many layouts. What pictures of one layout share says nothing about copies: training
+# counts it as noise.
+LAYOUTS = 24
+_SHARES = {"leaves": 0.74, "fractal": 0.05, "page": 0.11, "shapes": 0.04, "framed": 0.06}
 
 
-def picture(rng: Generator) -> tuple[str, Pixels]:
-    """A kind and a picture of it."""
+@dataclass(frozen=True)
+class Made:
+    """A picture, its kind, and the layout that it shares with others (None: its own)."""
+
+    kind: str
+    layout: str | None
+    image: Pixels
+
+
+def picture(rng: Generator) -> Made:
+    """A random picture of a random kind."""
     kind = str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
     height, width = SIZES_PX[rng.integers(len(SIZES_PX))]
     if kind == "leaves":
-        return kind, leaves(rng, height, width)
+        return Made(kind, None, leaves(rng, height, width))
     if kind == "fractal":
-        return kind, _pixels(colour(rng) + fractal(rng, height, width))
-    if kind == "page":
-        return kind, page(rng)
+        return Made(kind, None, _pixels(colour(rng) + fractal(rng, height, width)))
     if kind == "shapes":
-        return kind, shapes(rng)
-    return kind, framed(rng, leaves(rng, height, width))
+        return Made(kind, None, shapes(rng))
+    number = int(rng.integers(LAYOUTS))
+    layout = np.random.default_rng([9, number])
+    made = page(rng, layout) if kind == "page" else framed(rng, leaves(rng, height, width), layout)
+    return Made(kind, f"{kind} {number}", made)
 
 
 def _pixels(values: NDArray[np.floating]) -> Pixels:
@@ -103,22 +118,21 @@ def word(rng: Generator) -> str:
     return "".join(LETTERS[i] for i in rng.integers(0, len(LETTERS), rng.integers(2, 10)))
 
 
-def page(rng: Generator) -> Pixels:
-    """Lines of text on a plain ground."""
-    width, height = int(rng.integers(380, 640)), int(rng.integers(500, 820))
-    dark = rng.random() < 0.15
-    ink = (230,) * 3 if dark else (int(rng.integers(0, 60)),) * 3
+def page(rng: Generator, layout: Generator | None = None) -> Pixels:
+    """Lines of text on a plain ground; `layout` decides size, letters and margins, `rng` the text."""
+    layout = layout or rng
+    width, height = int(layout.integers(380, 640)), int(layout.integers(500, 820))
+    dark = layout.random() < 0.15
+    ink = (230,) * 3 if dark else (int(layout.integers(0, 60)),) * 3
     image = np.full((height, width, 3), 20 if dark else 255, np.uint8)
-    size = rng.uniform(0.3, 0.7)
-    step, left, y = (
-        int(size * 40 * rng.uniform(0.9, 1.3)),
-        int(rng.uniform(0.03, 0.12) * width),
-        int(rng.uniform(20, 70)),
-    )
-    font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX]))
+    size = layout.uniform(0.3, 0.7)
+    step, left = int(size * 40 * layout.uniform(0.9, 1.3)), int(layout.uniform(0.03, 0.12) * width)
+    y, full_lines = int(layout.uniform(20, 70)), layout.random() < 0.5
+    font = int(layout.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX]))
     while y < height - 15:
-        if rng.random() >= 0.12:
-            letters = int((width - 2 * left) / (size * 18) * (1 if rng.random() < 0.8 else rng.uniform(0.3, 0.9)))
+        if full_lines or rng.random() >= 0.12:
+            fill = 1 if full_lines or rng.random() < 0.8 else rng.uniform(0.3, 0.9)
+            letters = int((width - 2 * left) / (size * 18) * fill)
             line = ""
             while len(line) < letters:
                 line += word(rng) + " "
@@ -150,17 +164,19 @@ def shapes(rng: Generator) -> Pixels:
     return image
 
 
-def framed(rng: Generator, inner: Pixels) -> Pixels:
-    """A picture in the window of a made-up application."""
-    width, height = (400, 800) if rng.random() < 0.6 else (800, 520)
-    image = np.full((height, width, 3), 25 if rng.random() < 0.4 else 248, np.uint8)
-    bar = tuple(int(value) for value in rng.integers(0, 200, 3))
-    cv2.rectangle(image, (0, 0), (width, int(rng.integers(15, 40))), bar, -1)
+def framed(rng: Generator, inner: Pixels, layout: Generator | None = None) -> Pixels:
+    """A picture in the window of a made-up application; `layout` decides the window, `rng` its text."""
+    layout = layout or rng
+    width, height = (400, 800) if layout.random() < 0.6 else (800, 520)
+    image = np.full((height, width, 3), 25 if layout.random() < 0.4 else 248, np.uint8)
+    bar = tuple(int(value) for value in layout.integers(0, 200, 3))
+    cv2.rectangle(image, (0, 0), (width, int(layout.integers(15, 40))), bar, -1)
+    room, high = layout.uniform(0.8, 1), layout.uniform(0.08, 0.15)
     for line in range(5):
         text, at = f"{word(rng)} {word(rng)} {word(rng)}", (15, int(height * 0.8) + 22 * line)
         cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (120,) * 3, 1, cv2.LINE_AA)
-    scale = min(width * rng.uniform(0.8, 1) / inner.shape[1], height * 0.6 / inner.shape[0])
+    scale = min(width * room / inner.shape[1], height * 0.6 / inner.shape[0])
     small = cv2.resize(inner, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    top, left = int(rng.uniform(0.08, 0.15) * height), (width - small.shape[1]) // 2
+    top, left = int(high * height), (width - small.shape[1]) // 2
     image[top : top + small.shape[0], left : left + small.shape[1]] = small
     return image

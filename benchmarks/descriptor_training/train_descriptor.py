@@ -41,19 +41,20 @@ PATCHES_PER_PICTURE, VOCABULARY_PICTURES = 150, 500
 
 
 class Views(NamedTuple):
-    """Shapes: even [N, F], odd [N, F'], picture int [N], weight [N]."""
+    """Shapes: even [N, F], odd [N, F'], picture int [N]; weight and layout (-1: none of its own) per picture."""
 
     even: np.ndarray
     odd: np.ndarray
     picture: np.ndarray
     weight: np.ndarray
+    layout: np.ndarray
 
 
 def sample_patches(number: int) -> np.ndarray:
     """Some patches of picture `number` and of its mirror image."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng([1, number])
-    patches, _ = dense_patches(reduced(picture(rng)[1]))
+    patches, _ = dense_patches(reduced(picture(rng).image))
     chosen = patches[rng.permutation(len(patches))[:PATCHES_PER_PICTURE]]
     return np.concatenate([chosen, chosen[:, MIRROR]])
 
@@ -72,40 +73,43 @@ def train_vocabulary(pool: ProcessPoolExecutor) -> PatchVocabulary:
     return PatchVocabulary(*(a.astype(np.float16).astype(np.float32) for a in (mean, projection, kmeans.centroids)))
 
 
-def views_of(number: int, vocabulary: PatchVocabulary) -> tuple[np.ndarray, np.ndarray, float]:
-    """Raw views of picture `number` and its copies, and its weight."""
+def views_of(number: int, vocabulary: PatchVocabulary) -> tuple[np.ndarray, np.ndarray, float, str | None]:
+    """Raw views of picture `number` and its copies, its weight and its layout."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng([2, number])
-    kind, image = picture(rng)
+    made = picture(rng)
     chosen = rng.choice(len(EDITS), COPIES, replace=False)
-    raw = [raw_view(one, vocabulary) for one in [image, *(EDITS[i](rng, image) for i in chosen)]]
-    weight = ALIKE_WEIGHT if kind in ALIKE_KINDS else 1.0
-    return np.stack([view.even for view in raw]), np.stack([view.odd for view in raw]), weight
+    raw = [raw_view(one, vocabulary) for one in [made.image, *(EDITS[i](rng, made.image) for i in chosen)]]
+    weight = ALIKE_WEIGHT if made.kind in ALIKE_KINDS else 1.0
+    return np.stack([view.even for view in raw]), np.stack([view.odd for view in raw]), weight, made.layout
 
 
 def collect(pool: ProcessPoolExecutor, vocabulary: PatchVocabulary, pictures: int) -> Views:
     """Views of all pictures."""
     found = list(pool.map(partial(views_of, vocabulary=vocabulary), range(pictures), chunksize=10))
-    numbers = np.repeat(np.arange(pictures), COPIES + 1)
-    weights = np.array([weight for _, _, weight in found])[numbers]
+    numbers: dict[str | None, int] = {None: -1}
+    layouts = [numbers.setdefault(layout, len(numbers) - 1) for _, _, _, layout in found]
     return Views(
-        np.concatenate([even for even, _, _ in found]), np.concatenate([odd for _, odd, _ in found]), numbers, weights
+        np.concatenate([even for even, _, _, _ in found]),
+        np.concatenate([odd for _, odd, _, _ in found]),
+        np.repeat(np.arange(pictures), COPIES + 1),
+        np.array([weight for _, _, weight, _ in found]),
+        np.array(layouts),
     )
 
 
-def discriminants(features: np.ndarray, numbers: np.ndarray, weight: np.ndarray, dims: int) -> np.ndarray:
+def discriminants(features: np.ndarray, views: Views, dims: int) -> np.ndarray:
     """Directions of most variance between pictures per total variance, scaled to unit total variance times the square
     root of that ratio, so that reliable directions weigh more. Shapes: centred [N, F] -> [F, D].
+
+    Pictures of one layout are measured from the mean of their layout: what it gives them counts as noise.
     """
-    values = features.astype(np.float64)
+    values, weight = features.astype(np.float64), views.weight[views.picture]
     total = (values * weight[:, None]).T @ values / weight.sum()
-    pictures = numbers.max() + 1
-    means = np.zeros((pictures, values.shape[1]))
-    np.add.at(means, numbers, values)
-    count = np.bincount(numbers, minlength=pictures)
-    means /= count[:, None]
-    per_picture = np.bincount(numbers, weight, pictures) / count
-    between = (means * per_picture[:, None]).T @ means / per_picture.sum()
+    means = _means(values, views.picture, len(views.weight))
+    shared = views.layout >= 0
+    means[shared] -= _means(means[shared], views.layout[shared], views.layout.max() + 1)[views.layout[shared]]
+    between = (means * views.weight[:, None]).T @ means / views.weight.sum()
     total += RIDGE * np.trace(total) / len(total) * np.eye(len(total))
     spread, turn = np.linalg.eigh(total)
     whiten = turn / np.sqrt(spread)
@@ -114,17 +118,21 @@ def discriminants(features: np.ndarray, numbers: np.ndarray, weight: np.ndarray,
     return whiten @ directions[:, top] * np.sqrt(ratio[top].clip(1e-3))
 
 
+def _means(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+    """Mean of every group. Shapes: [N, F], [N] -> [count, F]."""
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, groups, values)
+    return sums / np.maximum(np.bincount(groups, minlength=count), 1)[:, None]
+
+
 def train(pictures: int, workers: int) -> dict[str, np.ndarray]:
     """All weights, as float16."""
     with ProcessPoolExecutor(workers) as pool:
         vocabulary = train_vocabulary(pool)
         views = collect(pool, vocabulary, pictures)
-    even_mean = np.average(views.even, axis=0, weights=views.weight)
-    even = discriminants(views.even - even_mean, views.picture, views.weight, EVEN_DIMS)
-    # A picture and its mirror image are equally likely, so odd coordinates have mean zero.
-    both = np.concatenate([views.odd, -views.odd])
-    numbers = np.concatenate([views.picture, views.picture + pictures])
-    odd = discriminants(both, numbers, np.tile(views.weight, 2), ODD_DIMS)
+    even_mean = np.average(views.even, axis=0, weights=views.weight[views.picture])
+    even = discriminants(views.even - even_mean, views, EVEN_DIMS)
+    odd = discriminants(*_both_sides(views), ODD_DIMS)
     weights = {
         "patch_mean": vocabulary.mean,
         "patch_projection": vocabulary.projection,
@@ -134,6 +142,18 @@ def train(pictures: int, workers: int) -> dict[str, np.ndarray]:
         "odd_projection": odd,
     }
     return {name: array.astype(np.float16) for name, array in weights.items()}
+
+
+def _both_sides(views: Views) -> tuple[np.ndarray, Views]:
+    """The odd features of every view and of its mirror image, each side a picture (and a layout) of its own."""
+    pictures, layouts = len(views.weight), int(views.layout.max()) + 1
+    other = np.where(views.layout >= 0, views.layout + layouts, -1)
+    doubled = views._replace(
+        picture=np.concatenate([views.picture, views.picture + pictures]),
+        weight=np.tile(views.weight, 2),
+        layout=np.concatenate([views.layout, other]),
+    )
+    return np.concatenate([views.odd, -views.odd]), doubled
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -87,6 +88,33 @@ def test_gradients_of_one_direction_and_other_colours_are_not_copies() -> None:
     vectors = descriptor.embed_images(pictures)
     cosines = cosine_block(vectors, vectors, descriptor.odd_dims)
     assert cosines[np.triu_indices(3, 1)].max() < descriptor.default_threshold
+
+
+def icon(number: int, size: int = 120) -> np.ndarray:
+    """A black letter on white."""
+    image = np.full((size, size, 3), 255, np.uint8)
+    place = (int(size * 0.3), int(size * 0.7))
+    cv2.putText(image, "AEHKMRSXZ2478"[number], place, cv2.FONT_HERSHEY_SIMPLEX, size / 60, (0, 0, 0), size // 20)
+    return image
+
+
+def shape(number: int) -> np.ndarray:
+    """One small shape on white, each of its own place and colour."""
+    rng = np.random.default_rng(number)
+    image = np.full((400, 500, 3), 255, np.uint8)
+    place, color = (int(rng.integers(40, 460)), int(rng.integers(40, 360))), tuple(map(int, rng.integers(0, 220, 3)))
+    return cv2.ellipse(image, place, (30, 18), float(rng.integers(180)), 0, 200, color, -1)
+
+
+@pytest.mark.parametrize("draw", [icon, shape])
+def test_small_things_on_white_are_not_copies_and_their_copies_are(draw: Callable[[int], np.ndarray]) -> None:
+    descriptor = CopyDescriptor()
+    drawn = [draw(number) for number in range(13)]
+    vectors = descriptor.embed_images(drawn)
+    cosines = cosine_block(vectors, vectors, descriptor.odd_dims)
+    assert cosines[np.triu_indices(13, 1)].max() < descriptor.default_threshold
+    again = descriptor.embed_images([jpeg(one, 60) for one in drawn])
+    assert np.diag(cosine_block(vectors, again, descriptor.odd_dims)).min() > descriptor.default_threshold
 
 
 def test_vectors_do_not_depend_on_the_batch() -> None:

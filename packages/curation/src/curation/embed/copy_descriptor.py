@@ -1,17 +1,18 @@
-"""The offline copy descriptor: low frequencies, patches and colours, comparable under mirroring. No download, no torch.
+"""The offline copy descriptor: four views of a picture, comparable under mirroring. No download, no torch.
 
-Three views of a picture:
+Four views of a picture:
 
 | part | finds | cannot tell apart |
 |---|---|---|
 | low frequencies | re-encoding, resizing, colour changes, overlays, mirroring | smooth gradients of one direction |
 | patches | also crops, borders, small rotations | pages of text, empty pictures |
-| colours | nothing once edited | pictures of the same colours |
+| fine detail | pages of one layout | anything after a crop |
+| plain look (colours, blurred layout) | re-encoding, resizing | pictures that differ in detail alone |
 
-The first two go through projections that were trained to keep what survives edits and to lose what different pictures
+The first three go through projections that were trained to keep what survives edits and to lose what different pictures
 share (linear discriminants; `benchmarks/descriptor_training`, on procedural pictures only). The emptier a picture, the
-more of the vector's length goes to its colours, so that gradients and plain shapes are copies only when their colours
-agree too. Coordinates that change sign in a mirror stand last (`curation.index.mirror_cosine`).
+more of the vector's length goes to its plain look, so that gradients, icons and shapes on white are copies only when
+that agrees too. Coordinates that change sign in a mirror stand last (`curation.index.mirror_cosine`).
 """
 
 from __future__ import annotations
@@ -23,27 +24,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.embed.colour_kernel import WAVES, colour_features
 from curation.embed.dense_patches import dense_patches, reduced
+from curation.embed.fine_detail import fine_detail
 from curation.embed.low_frequencies import EVEN_AT, SIDE_PX, carriers, compressed, low_frequencies
 from curation.embed.patch_words import PatchVocabulary
+from curation.embed.plain_look import WAVES, plain_look
 
 WEIGHTS = Path(__file__).with_name("copy_descriptor.npz")
-# Where structure and colour share the vector: this many carrying coefficients; this share of patches with an edge.
-FEW_CARRIERS = 6.0
-FEW_PATCHES = 0.35
+# Where structure and plain look share the vector: this many carrying coefficients; this share of patches with an edge.
+FEW_CARRIERS = 4.0
+FEW_PATCHES = 0.25
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class RawView:
-    """A picture before projection. Shapes: even [127 + K * P], odd [128], colour [2 * WAVES]."""
+    """A picture before projection. Shapes: even [127 + K * P + 128], odd [128], look [2 * WAVES]."""
 
     even: Floats
     odd: Floats
-    colour: Floats
-    colour_share: float
+    look: Floats
+    look_share: float
 
 
 def raw_view(image: NDArray[np.uint8], vocabulary: PatchVocabulary) -> RawView:
@@ -57,15 +59,15 @@ def raw_view(image: NDArray[np.uint8], vocabulary: PatchVocabulary) -> RawView:
     structure = compressed(frequencies)
     even, odd = structure[: len(EVEN_AT)], structure[len(EVEN_AT) :]
     return RawView(
-        np.concatenate([even, vocabulary.describe(patches)]),
+        np.concatenate([even, vocabulary.describe(patches), fine_detail(picture)]),
         odd,
-        colour_features(small),
-        colour_share(carriers(frequencies), patch_share),
+        plain_look(small),
+        look_share(carriers(frequencies), patch_share),
     )
 
 
-def colour_share(carrying: float, patch_share: float) -> float:
-    """Part of the vector's squared length that goes to colour, from 0 (a rich picture) to 1 (one colour)."""
+def look_share(carrying: float, patch_share: float) -> float:
+    """Part of the vector's squared length that goes to the plain look, from 0 (a rich picture) to 1 (one colour)."""
     structured = carrying**2 / (carrying**2 + FEW_CARRIERS**2)
     filled = patch_share**4 / (patch_share**4 + FEW_PATCHES**4)
     return 1 - structured * filled
@@ -75,8 +77,8 @@ class CopyDescriptor:
     """Finds copies through re-encoding, resizing, colour changes, overlays, mirroring, moderate crops and borders."""
 
     name = "descriptor"
-    version = "2"
-    default_threshold: float | None = 0.7
+    version = "3"
+    default_threshold: float | None = 0.63
     default_against_threshold: float | None = 0.5
     max_side_px: int | None = 192
 
@@ -97,9 +99,9 @@ class CopyDescriptor:
         return out
 
     def _describe(self, image: NDArray[np.uint8]) -> Floats:
-        """Colour, then even, then odd structure."""
+        """Plain look, then even, then odd structure."""
         view = raw_view(image, self._vocabulary)
         structure = np.concatenate([(view.even - self._even_mean) @ self._even, view.odd @ self._odd])
         structure /= max(float(np.linalg.norm(structure)), 1e-12)
-        parts = [view.colour_share**0.5 * view.colour, (1 - view.colour_share) ** 0.5 * structure]
+        parts = [view.look_share**0.5 * view.look, (1 - view.look_share) ** 0.5 * structure]
         return np.concatenate(parts).astype(np.float32)
