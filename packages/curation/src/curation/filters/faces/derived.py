@@ -7,35 +7,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contracts.keys import key_of_bytes
 from contracts.publish import draft, remove_drafts, sha256_file
 from contracts.tables import TableSpec
 from curation.catalog import part_file, part_numbers
-from curation.decode import BadImage, DecodeLimits, decode_rgb
-from curation.embed.parts import EmbedPart, plan_parts
+from curation.decode import DecodeLimits
+from curation.embed.parts import rows_per_part
 from curation.engine import Engine
 from curation.filters.config import FacesConfig
-from curation.filters.faces.blur import blurred
-from curation.filters.faces.detector import FaceDetector, Pixels, require_model
-from curation.sources.read_bytes import read_bytes
+from curation.filters.faces.blur_part import PART, BlurPart, BlurWork, make_worker
+from curation.filters.faces.detector import FaceDetector, require_model
+from curation.index.row_files import row_ranges
 from curation.sources.uri import member_uri
 
 # To be raised when the same picture and boxes would give other bytes.
 VERSION = 1
-JPEG_QUALITY = 95
-# Formats that lose nothing stay without loss.
-LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "GIF", "PPM", "ICO", "TGA", "PCX", "SGI"})
-PART_IMAGES, GROUP_ROWS = 1024, 64
+PART_IMAGES = 1024
 
 DERIVED = TableSpec(
     "winnow.derived",
@@ -53,27 +48,7 @@ DERIVED = TableSpec(
     ("original_key",),
     "curate build",
 )
-_PART = pa.schema(
-    [
-        pa.field("original_key", pa.string()),
-        pa.field("faces", pa.int32()),  # null: it could not be read
-        pa.field("key", pa.string()),
-        pa.field("byte_count", pa.int64()),
-        pa.field("format", pa.string()),
-        pa.field("image", pa.binary()),
-    ]
-)
-_FACTS = ["original_key", "faces", "key", "byte_count", "format"]
-
-
-@dataclass(frozen=True)
-class BlurWork:
-    """What a worker needs: where parts go, and how faces are found."""
-
-    folder: str
-    model: str
-    confidence: float
-    limits: DecodeLimits
+FACTS = ["original_key", "faces", "key", "byte_count", "format"]
 
 
 def derive(images: pa.Table, folder: Path, faces: FacesConfig, limits: DecodeLimits, engine: Engine) -> pa.Table:
@@ -88,24 +63,27 @@ def derive(images: pa.Table, folder: Path, faces: FacesConfig, limits: DecodeLim
     place.mkdir(parents=True, exist_ok=True)
     remove_drafts(place)
     known = _known(place).column("original_key").combine_chunks()
+    fresh = images.filter(pc.invert(pc.is_in(images.column("key"), value_set=known)))
+    waiting = place / "waiting.arrow"
+    _write_waiting(fresh, waiting)
     first = max(part_numbers(place), default=-1) + 1
-    parts = plan_parts(images, known, first, PART_IMAGES)
-    formats = dict(zip(images.column("key").to_pylist(), images.column("format").to_pylist(), strict=True))
-    tasks = [BlurPart(part, tuple(formats[key] for key in part.keys)) for part in parts]
-    work = BlurWork(str(place), model, faces.confidence, limits)
-    for _ in engine.map_parts(partial(make_worker, work), tasks, label="faces"):
+    ranges = row_ranges(fresh.num_rows, rows_per_part(fresh.num_rows, PART_IMAGES))
+    parts = [BlurPart(first + number, start, stop) for number, (start, stop) in enumerate(ranges)]
+    work = BlurWork(str(waiting), str(place), model, faces.confidence, limits)
+    for _ in engine.map_parts(partial(make_worker, work), parts, label="faces"):
         pass
+    waiting.unlink()
     found = _known(place)
     found = found.filter(pc.and_(pc.greater(found.column("faces"), 0), _among(found, images)))
     return found.select(DERIVED.schema.names).cast(DERIVED.schema).sort_by("original_key")
 
 
-@dataclass(frozen=True)
-class BlurPart:
-    """Images to look at, with their formats."""
-
-    images: EmbedPart
-    formats: tuple[str | None, ...]
+def _write_waiting(images: pa.Table, file: Path) -> None:
+    """The images to look at as an Arrow file, of which every worker maps its rows."""
+    columns = {name: images.column(name).cast(pa.string()) for name in ("key", "uri", "format")}
+    table = pa.table(columns)
+    with draft(file) as rough, pa.ipc.new_file(str(rough), table.schema) as writer:
+        writer.write_table(table, max_chunksize=PART_IMAGES)
 
 
 def _among(found: pa.Table, images: pa.Table) -> Any:
@@ -117,76 +95,9 @@ def _known(place: Path) -> pa.Table:
     tables = []
     for number in part_numbers(place):
         file = part_file(place, number)
-        rows = pq.read_table(file, columns=_FACTS)
-        uris = pa.array([member_uri(file.absolute(), row) for row in range(rows.num_rows)], pa.string())
+        rows = pq.read_table(file, columns=FACTS)
+        numbers = pa.array(np.arange(rows.num_rows)).cast(pa.string())
+        uris = pc.binary_join_element_wise(member_uri(file.absolute(), ""), numbers, "")
         tables.append(rows.append_column("uri", uris).filter(pc.is_valid(rows.column("faces"))))
-    empty = pa.schema([*(_PART.field(name) for name in _FACTS), pa.field("uri", pa.string())]).empty_table()
+    empty = pa.schema([*(PART.field(name) for name in FACTS), pa.field("uri", pa.string())]).empty_table()
     return pa.concat_tables([empty, *tables])
-
-
-def make_worker(work: BlurWork) -> Callable[[BlurPart], int]:
-    """Built once per worker: the detector is loaded here."""
-    import cv2
-
-    cv2.setNumThreads(1)  # the workers themselves are what runs at once
-    detector = FaceDetector(work.model, work.confidence)
-
-    def blur(part: BlurPart) -> int:
-        rows = _rows(part, detector, work.limits)
-        count = 0
-        with (
-            draft(part_file(Path(work.folder), part.images.number)) as rough,
-            pq.ParquetWriter(rough, _PART, compression="none") as writer,
-        ):
-            for group in _groups(rows):
-                writer.write_table(pa.Table.from_pylist(group, _PART), row_group_size=GROUP_ROWS)
-                count += sum(row["faces"] or 0 for row in group)
-        return count
-
-    return blur
-
-
-def _groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    group = []
-    for row in rows:
-        group.append(row)
-        if len(group) == GROUP_ROWS:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _rows(part: BlurPart, detector: FaceDetector, limits: DecodeLimits) -> Iterator[dict[str, Any]]:
-    images = part.images
-    for key, data, kind in zip(images.keys, read_bytes(images.uris), part.formats, strict=True):
-        row: dict[str, Any] = {"original_key": key, "faces": None}
-        try:
-            pixels = decode_rgb(data, limits) if key_of_bytes(data) == key else None
-        except BadImage:
-            pixels = None
-        if pixels is not None:
-            boxes = detector.find(pixels)
-            row["faces"] = len(boxes)
-            if len(boxes):
-                row |= _described(blurred(pixels, boxes), lossless=(kind or "").upper() in LOSSLESS)
-        yield row
-
-
-def _described(pixels: Pixels, *, lossless: bool) -> dict[str, Any]:
-    """Encoded bytes with what a dataset tells of them. EXIF is not taken over: the pixels stand upright."""
-    data = encoded(pixels, lossless=lossless)
-    kind = "PNG" if lossless else "JPEG"
-    return {"key": key_of_bytes(data), "byte_count": len(data), "format": kind, "image": data}
-
-
-def encoded(pixels: Pixels, *, lossless: bool) -> bytes:
-    """PNG, or JPEG of quality 95 with full colour. Shapes: uint8 [H, W, 3] RGB."""
-    import cv2
-
-    full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    options = [] if lossless else [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_colour]
-    done, data = cv2.imencode(".png" if lossless else ".jpg", pixels[:, :, ::-1], options)
-    if not done:
-        raise ValueError(f"OpenCV could not encode a picture of {pixels.shape}")
-    return bytes(data)
