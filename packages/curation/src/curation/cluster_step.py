@@ -28,7 +28,7 @@ from curation.filters.filter_files import filtered_keys
 from curation.index.assign_parts import PartAssigner
 from curation.index.kmeans import Assignment
 from curation.index.row_files import scratch_folder
-from curation.retrieve.from_vectors import Vectors, retrieval_rows
+from curation.retrieve.from_vectors import Ranked, Vectors, retrieval_rows
 from curation.retrieve.retrieval_files import SeedReport, write_retrieval
 from curation.retrieve.stored_vectors import deduplicated_keys, identity_of, map_vectors
 from curation.select.selection import SelectionReport, read_groups, recompute_selection
@@ -189,14 +189,8 @@ def _publish(
 ) -> None:
     """The sample as what the pool itself brought, so that it joins what seed sets bring."""
     finest = stored.levels[0]
-    table = retrieval_rows(
-        stored.keys.take(pa.array(rows)),
-        BALANCED,
-        BALANCED,
-        finest.cosine[rows],
-        np.zeros(len(rows), np.int64),
-        cluster=finest.parent[rows].astype(np.int64),
-    )
+    ranked = Ranked(stored.keys.take(pa.array(rows)), finest.cosine[rows], np.zeros(len(rows), np.int64))
+    table = retrieval_rows(ranked, BALANCED, BALANCED, cluster=finest.parent[rows].astype(np.int64))
     settings = plain_values(config.cluster)
     report = SeedReport(
         seed=BALANCED,

@@ -10,7 +10,7 @@ from contracts.publish import publish_text
 from curation.config import CurateConfig
 from curation.dedup.dedup_pool import DedupInputs, dedup_pool, plan_of
 from curation.dedup.group_report import DedupReport
-from curation.dedup.near_pairs import pool_pairs
+from curation.dedup.near_pairs import JoinAsked, pool_pairs
 from curation.dedup.pool import load_pool
 from curation.dedup.sweep import SweepReport, sweep
 from curation.dedup.sweep_plot import sweep_svg
@@ -51,7 +51,8 @@ def run_sweep(
     store = _embedded(workspace, config, engine, say)
     pool = load_pool(store, workspace.catalog, filtered_keys(workspace.filters))
     plan = plan_of(config.dedup.index, len(pool), store.dim)
-    pairs = pool_pairs(workspace.dedup, pool, store, config.dedup, min(thresholds), plan, say)
+    asked = JoinAsked(plan, min(thresholds), config.dedup.neighbors)
+    pairs = pool_pairs(workspace.dedup, pool, store, asked, say)
     report = SweepReport(store.model, len(pool), sweep(pairs, len(pool), thresholds))
     publish_text(workspace.dedup / "sweep.svg", sweep_svg(report))
     return report

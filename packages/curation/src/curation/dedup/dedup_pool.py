@@ -18,7 +18,7 @@ from curation.catalog import read_catalog
 from curation.dedup.config import DedupConfig
 from curation.dedup.decide import decide, groups_table
 from curation.dedup.group_report import DedupReport, Findings, make_report
-from curation.dedup.near_pairs import pool_pairs, reference_pairs
+from curation.dedup.near_pairs import JoinAsked, pool_pairs, reference_pairs
 from curation.dedup.pool import load_pool
 from curation.dedup.reference_pairs import remove_other_sets
 from curation.dedup.thresholds import thresholds_of
@@ -52,7 +52,7 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
     pool = load_pool(store, inputs.catalog_folder, inputs.filtered)
     plan = plan_of(settings.index, len(pool), store.dim)
     say(f"index {plan.describe()}")
-    pairs = pool_pairs(folder, pool, store, settings, limits.lowest, plan, say)
+    pairs = pool_pairs(folder, pool, store, JoinAsked(plan, limits.lowest, settings.neighbors), say)
     remove_other_sets(folder, set(inputs.references))
     near = {
         name: reference_pairs(folder, name, pool, reference, limits.against, plan)

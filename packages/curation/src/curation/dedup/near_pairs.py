@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from contracts.embedding_store import EmbeddingStore
-from curation.dedup.config import DedupConfig
 from curation.dedup.decide import Pool
 from curation.dedup.pair_file import PairsMade, PairsOnDisk, read_pairs, vectors_identity, write_pairs
 from curation.dedup.reference_pairs import write_reference_pairs
@@ -19,12 +18,20 @@ from curation.index.plan import IndexPlan, plan_index
 Say = Callable[[str], None]
 
 
-def pool_pairs(
-    folder: Path, pool: Pool, store: EmbeddingStore, settings: DedupConfig, lowest: float, plan: IndexPlan, say: Say
-) -> Pairs:
+@dataclass(frozen=True)
+class JoinAsked:
+    """The join of a pool with itself: how, from which cosine up, and whether all pairs or those of k nearest."""
+
+    plan: IndexPlan
+    lowest_cosine: float
+    neighbors: int | None
+
+
+def pool_pairs(folder: Path, pool: Pool, store: EmbeddingStore, asked: JoinAsked, say: Say) -> Pairs:
     """All pairs of the pool above the lowest cosine. When only images were added, only their pairs are computed."""
+    plan, lowest = asked.plan, asked.lowest_cosine
     index = f"{plan.kind} {plan.lists} {plan.overlap:g}"
-    wanted = PairsMade(vectors_identity(store, pool.keys), len(pool), index, settings.neighbors, lowest)
+    wanted = PairsMade(vectors_identity(store, pool.keys), len(pool), index, asked.neighbors, lowest)
     there = read_pairs(folder, pool.keys)
     if there is not None and there.made.serves(wanted):
         say(f"{len(there.pairs):,} pairs read from {folder / 'pairs.parquet'}")
@@ -34,7 +41,7 @@ def pool_pairs(
         wanted = replace(wanted, lowest_cosine=there.made.lowest_cosine)
         say(f"{len(pairs) - len(there.pairs):,} pairs of {len(pool) - there.made.rows:,} new images added")
     else:
-        pairs = self_join(pool.vectors, lowest, plan, settings.neighbors, pool.odd_dims)
+        pairs = self_join(pool.vectors, lowest, plan, asked.neighbors, pool.odd_dims)
         say(f"{len(pairs):,} pairs above cosine {lowest:g}")
     write_pairs(folder, pool.keys, pairs, wanted)
     return pairs

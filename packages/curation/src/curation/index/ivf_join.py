@@ -24,11 +24,11 @@ MOST_OVERLAP = 4
 
 
 def ivf_candidates(
-    vectors: Rows, min_cosine: float, lists: int, overlap: float, odd_dims: int = 0, seed: int = 0
+    vectors: Rows, min_cosine: float, lists: int, overlap: float, odd_dims: int = 0
 ) -> Iterator[Candidates]:
     """Row pairs (i < j) whose cosine may reach `min_cosine`, list by list; once per list that they share."""
-    centroids = train_lists(vectors, lists, odd_dims, seed)
-    gap = gap_for(vectors, centroids, odd_dims, overlap, seed)
+    centroids = train_lists(vectors, lists, odd_dims)
+    gap = gap_for(vectors, centroids, odd_dims, overlap)
     listed = fill_overlapping(vectors, centroids, odd_dims, gap, _most(overlap, lists))
     for number in range(listed.lists):
         rows = listed.rows(number)
@@ -37,11 +37,11 @@ def ivf_candidates(
 
 
 def ivf_cross_candidates(
-    queries: Rows, base: Rows, min_cosine: float, lists: int, overlap: float, odd_dims: int = 0, seed: int = 0
+    queries: Rows, base: Rows, min_cosine: float, lists: int, overlap: float, odd_dims: int = 0
 ) -> Iterator[Candidates]:
     """(query row, base row) pairs whose cosine may reach `min_cosine`, list by list of the base."""
-    centroids = train_lists(base, lists, odd_dims, seed)
-    gap = gap_for(base, centroids, odd_dims, overlap, seed)
+    centroids = train_lists(base, lists, odd_dims)
+    gap = gap_for(base, centroids, odd_dims, overlap)
     most = _most(overlap, lists)
     listed = fill_overlapping(base, centroids, odd_dims, gap, most)
     asked = fill_overlapping(queries, centroids, odd_dims, gap, most)

@@ -54,14 +54,8 @@ def by_sample(pool: Vectors, seeds: Vectors, name: str, settings: RetrieveConfig
     found = nearest_per_query(
         find, len(seeds), len(pool), settings.per_query, settings.collisions, settings.replace_depth
     )
-    rows = retrieval_rows(
-        pool.keys.take(pa.array(found.row)),
-        name,
-        "sample",
-        found.cosine,
-        found.rank,
-        query=seeds.keys.take(pa.array(found.query)),
-    )
+    ranked = Ranked(pool.keys.take(pa.array(found.row)), found.cosine, found.rank)
+    rows = retrieval_rows(ranked, name, "sample", query=seeds.keys.take(pa.array(found.query)))
     return Brought(rows, counts={"collision_rate": found.collision_rate, "short_queries": found.short_queries})
 
 
@@ -80,38 +74,40 @@ def by_cluster(
         settings.random_seed,
     )
     cosine = clustering.assignment.cosine[drawn.row]
-    keys = pool.keys.take(pa.array(drawn.row))
-    rows = retrieval_rows(keys, name, "cluster", cosine, drawn.rank, cluster=drawn.cluster)
+    ranked = Ranked(pool.keys.take(pa.array(drawn.row)), cosine, drawn.rank)
+    rows = retrieval_rows(ranked, name, "cluster", cluster=drawn.cluster)
     counts = {"clusters": clusters, "clusters_used": drawn.clusters_used, "before_cap": drawn.before_cap}
     return Brought(rows, pool.keys.take(pa.array(drawn.cut)), counts)
 
 
 def as_is(keys: pa.Array, name: str) -> pa.Table:
     """The seed set's own images as rows."""
-    return retrieval_rows(keys, name, "as_is", np.ones(len(keys), np.float32), np.zeros(len(keys), np.int64))
+    return retrieval_rows(Ranked(keys, np.ones(len(keys), np.float32), np.zeros(len(keys), np.int64)), name, "as_is")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Images that were brought, how near each is to what brought it, and its place there. Shapes: [R] each."""
+
+    keys: pa.Array
+    cosine: NDArray[np.float32]
+    rank: NDArray[np.int64]
 
 
 def retrieval_rows(
-    keys: pa.Array,
-    seed: str,
-    mode: str,
-    cosine: NDArray[np.float32],
-    rank: NDArray[np.int64],
-    *,
-    query: pa.Array | None = None,
-    cluster: NDArray[np.int64] | None = None,
+    brought: Ranked, seed: str, mode: str, *, query: pa.Array | None = None, cluster: NDArray[np.int64] | None = None
 ) -> pa.Table:
-    """Columns of contracts.tables.RETRIEVAL. Shapes: [R] each."""
-    count = len(keys)
+    """Columns of contracts.tables.RETRIEVAL. Shapes: query, cluster [R]."""
+    count = len(brought.keys)
     table = pa.table(
         {
-            "key": keys,
+            "key": brought.keys,
             "seed": pa.array([seed] * count, pa.string()),
             "mode": pa.array([mode] * count, pa.string()),
             "query_key": query if query is not None else pa.nulls(count, pa.string()),
             "cluster_id": pa.array(cluster, pa.int32()) if cluster is not None else pa.nulls(count, pa.int32()),
-            "cosine": pa.array(cosine, pa.float32()),
-            "rank": pa.array(rank, pa.int32()),
+            "cosine": pa.array(brought.cosine, pa.float32()),
+            "rank": pa.array(brought.rank, pa.int32()),
         }
     )
     return table.cast(RETRIEVAL.schema)
