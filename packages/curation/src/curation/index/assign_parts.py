@@ -29,8 +29,8 @@ class PartAssigner:
     Rows of one part are assigned here, so that a small pool does not wait for workers to start.
     """
 
-    def __init__(self, engine: Engine, scratch: Path, rows_per_part: int = ROWS_PER_PART) -> None:
-        self._engine, self._scratch, self._rows_per_part = engine, scratch, rows_per_part
+    def __init__(self, engine: Engine, scratch: Path, rows_per_part: int | None = None) -> None:
+        self._engine, self._scratch, self._rows_per_part = engine, scratch, rows_per_part or ROWS_PER_PART
 
     def __call__(self, vectors: Rows, centroids: Floats, odd_dims: int = 0) -> Assignment:
         """See curation.index.kmeans.assign. Shapes: [N, D], [K, D]."""

@@ -60,9 +60,9 @@ class PartSearch:
             lists = tuple(as_file(array, scratch / f"lists-{name}.npy") for name, array in arrays.items())
         self._files = SearchFiles(as_file(base, scratch / "base-rows.npy"), lists, odd_dims, plan.probes)
 
-    def find(self, queries: Rows, chosen: Ints, k: int, queries_per_part: int = QUERIES_PER_PART) -> Neighbors:
+    def find(self, queries: Rows, chosen: Ints, k: int, queries_per_part: int | None = None) -> Neighbors:
         """Neighbours of some rows of the queries: see curation.index.search.search. Shapes: chosen [q] -> [q, K]."""
-        ranges = row_ranges(len(chosen), queries_per_part)
+        ranges = row_ranges(len(chosen), queries_per_part or QUERIES_PER_PART)
         if len(ranges) <= 1:
             return search(queries[chosen], self._files.open(), k)
         file = as_file(queries, self._scratch / "query-rows.npy")
