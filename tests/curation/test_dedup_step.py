@@ -15,6 +15,7 @@ from contracts.tables import GROUPS, PAIRS, SELECTION, read_table
 from curation import api
 from curation.dedup import near_pairs
 from curation.dedup.options import dedup_overrides
+from curation.explain.in_words import explanation_lines
 
 
 def picture(seed: int) -> np.ndarray:
@@ -108,6 +109,24 @@ def test_a_higher_threshold_reads_the_pairs_and_a_lower_one_makes_them(workspace
     assert (workspace.dedup / "pairs.parquet").stat().st_mtime_ns != made
     cosines = read_table(workspace.dedup / "pairs.parquet", PAIRS).column("cosine").to_pylist()
     assert min(cosines) > 0.3
+
+
+def test_pairs_that_may_be_the_same_are_told_and_dropped_by_nobody(workspace: api.Workspace) -> None:
+    sure = run(workspace, threshold=0.999)
+    assert sure.maybe_pairs is None and not (workspace.dedup / "maybe.parquet").exists()
+    report = run(workspace, threshold=0.999, maybe_threshold=0.8)
+    assert report.kept == sure.kept and report.maybe_pairs
+    assert any("may be the same" in line for line in report.lines())
+    pairs = read_table(workspace.dedup / "maybe.parquet", PAIRS).to_pylist()
+    kept = {row["key"] for row in read_table(workspace.selection, SELECTION).to_pylist() if row["kept"]}
+    assert len(pairs) == report.maybe_pairs
+    assert all({row["key_a"], row["key_b"]} <= kept and 0.8 < row["cosine"] <= 0.999 for row in pairs)
+    (found,) = api.explain(workspace, pairs[0]["key_a"])
+    assert "(may be the same)" in "\n".join(explanation_lines([found]))
+    with pytest.raises(UserError, match="not below the threshold"):
+        run(workspace, threshold=0.7, maybe_threshold=0.7)
+    run(workspace)
+    assert not (workspace.dedup / "maybe.parquet").exists()
 
 
 @pytest.mark.parametrize("index", ["faiss", "exact", "ivf"])

@@ -47,6 +47,7 @@ def files_of(workspace: Workspace) -> WorkspaceFiles:
         selection=workspace.selection,
         groups=workspace.dedup / "groups.parquet",
         pairs=workspace.dedup / "pairs.parquet",
+        maybe=workspace.dedup / "maybe.parquet",
         retrieval=workspace.retrieval,
         manifest=workspace.dataset / MANIFEST_FILE,
     )

@@ -44,6 +44,9 @@ def filter_images(
 def dedup(
     index: Annotated[str | None, typer.Option("--index", help="faiss (chosen by size) | exact | ivf.")] = None,
     threshold: Annotated[float | None, typer.Option("--threshold", help="Cosine above which two are copies.")] = None,
+    maybe_threshold: Annotated[
+        float | None, typer.Option("--maybe-threshold", help="Cosine above which kept ones may be: told, not dropped.")
+    ] = None,
     neighbors: Annotated[int | None, typer.Option("--neighbors", help="Keep k nearest only (the paper: 64).")] = None,
     against: Annotated[
         list[str] | None, typer.Option("--against", help="Reference set, NAME | PATH | NAME=PATH, repeatable.")
@@ -71,6 +74,7 @@ def dedup(
     options = {
         "index": index,
         "threshold": threshold,
+        "maybe_threshold": maybe_threshold,
         "neighbors": neighbors,
         "against": against,
         "against_threshold": against_threshold,

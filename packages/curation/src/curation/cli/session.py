@@ -32,6 +32,8 @@ def show(report: Mapping[str, Any], title: str, *, as_json: bool, lines: Sequenc
     for name, value in report.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {count}" for key, count in value.items()) or "-"
+        elif value is None:
+            value = "-"
         elif isinstance(value, int) and not isinstance(value, bool):
             value = f"{value:,}"
         table.add_row(name.replace("_", " "), str(value))

@@ -24,6 +24,13 @@ class DedupConfig(StrictModel):
         le=1,
         description="copies lie above this cosine (default: the embedder's; 0.6 for SSCD)",
     )
+    maybe_threshold: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="kept images whose pair lies above this lower cosine may be the same: told, never dropped "
+        "(default: none)",
+    )
     neighbors: int | None = Field(
         default=None,
         ge=1,

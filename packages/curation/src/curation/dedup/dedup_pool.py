@@ -1,6 +1,6 @@
 """The dedup step: pairs, groups, references, decisions; what is on disk already is not computed again.
 
-dedup/pairs.parquet, pairs.json, against-<set>.parquet, groups.parquet, report.json
+dedup/pairs.parquet, pairs.json, against-<set>.parquet, groups.parquet, maybe.parquet, report.json
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contracts.tables import GROUPS, write_table
 from curation.catalog import read_catalog
 from curation.dedup.config import DedupConfig
 from curation.dedup.decide import decide, groups_table
+from curation.dedup.doubtful import write_doubtful
 from curation.dedup.group_report import DedupReport, Findings, make_report
 from curation.dedup.near_pairs import JoinAsked, pool_pairs, reference_pairs
 from curation.dedup.pool import load_pool
@@ -63,7 +64,8 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
     decision = decide(pool, pairs, near, settings, limits.same, limits.against)
     write_table(folder / "groups.parquet", groups_table(pool, decision), GROUPS)
     status = read_catalog(inputs.catalog_folder, columns=["status"]).column("status").to_pylist()
-    findings = Findings(pool, pairs, decision, near, status.count("ok"))
+    doubtful = write_doubtful(folder, pool, pairs, decision, limits.maybe)
+    findings = Findings(pool, pairs, decision, near, status.count("ok"), doubtful)
     report = make_report(findings, settings, limits, store.model, plan.describe())
     publish_json(folder / "report.json", report.as_dict())
     return report

@@ -47,6 +47,7 @@ class DedupReport:
     components: str
     threshold: float
     against_threshold: float | None
+    maybe_threshold: float | None
     lowest_cosine: float
     occurrences: int
     images: int
@@ -55,6 +56,7 @@ class DedupReport:
     groups: int
     near_duplicates: int
     near_references: int
+    maybe_pairs: int | None
     kept: int
     largest_group: int
     min_inner_cosine: float | None
@@ -85,6 +87,11 @@ class DedupReport:
             f"against {name}: {found.direct:,} images near it, {found.dropped:,} dropped"
             for name, found in self.against.items()
         ]
+        if self.maybe_pairs:
+            lines.append(
+                f"{self.maybe_pairs:,} pairs of kept images above {self.maybe_threshold:g} may be the same: they are "
+                "in dedup/maybe.parquet, and `curate report` shows those nearest to the threshold"
+            )
         return [*lines, "next: curate retrieve --seed imagenet"]
 
 
@@ -125,13 +132,16 @@ def summarise_groups(pool: Pool, decision: Decision) -> list[GroupSummary]:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a run found. `occurrences`: files in the catalogue that are whole images."""
+    """What a run found. `occurrences`: files in the catalogue that are whole images. `doubtful`: pairs of kept images
+    that may be the same, if they were asked for.
+    """
 
     pool: Pool
     pairs: Pairs
     decision: Decision
     reference_pairs: Mapping[str, Pairs]
     occurrences: int
+    doubtful: Pairs | None = None
 
 
 def make_report(found: Findings, settings: DedupConfig, limits: Thresholds, model: str, index: str) -> DedupReport:
@@ -156,6 +166,7 @@ def make_report(found: Findings, settings: DedupConfig, limits: Thresholds, mode
         components=settings.components,
         threshold=limits.same,
         against_threshold=limits.against if against else None,
+        maybe_threshold=limits.maybe,
         lowest_cosine=limits.lowest,
         occurrences=found.occurrences,
         images=len(pool),
@@ -164,6 +175,7 @@ def make_report(found: Findings, settings: DedupConfig, limits: Thresholds, mode
         groups=len(groups),
         near_duplicates=len(pool) - kept - int(leaving.sum()),
         near_references=int(leaving.sum()),
+        maybe_pairs=None if found.doubtful is None else len(found.doubtful),
         kept=kept,
         largest_group=max((group.size for group in groups), default=1),
         min_inner_cosine=min((group.min_inner_cosine for group in groups), default=None),

@@ -60,18 +60,22 @@ def write_pairs(folder: Path, keys: pa.Array, pairs: Pairs, made: PairsMade) -> 
     """Publish pairs of rows as pairs of keys, the smaller key first."""
     header = folder / "pairs.json"
     header.unlink(missing_ok=True)
+    write_table(folder / "pairs.parquet", pairs_table(keys, pairs), PAIRS)
+    fields = {**asdict(made), "pairs": len(pairs)}
+    write_header(header, format_name=FORMAT, version=VERSION, config_sha256="", fields=fields)
+
+
+def pairs_table(keys: pa.Array, pairs: Pairs) -> pa.Table:
+    """Pairs of rows as pairs of keys, the smaller key first."""
     left, right = keys.take(pa.array(pairs.a)), keys.take(pa.array(pairs.b))
     ordered = pc.less(left, right)
-    table = pa.table(
+    return pa.table(
         {
             "key_a": pc.if_else(ordered, left, right),
             "key_b": pc.if_else(ordered, right, left),
             "cosine": pa.array(pairs.cosine),
         }
     )
-    write_table(folder / "pairs.parquet", table, PAIRS)
-    fields = {**asdict(made), "pairs": len(pairs)}
-    write_header(header, format_name=FORMAT, version=VERSION, config_sha256="", fields=fields)
 
 
 @dataclass(frozen=True)

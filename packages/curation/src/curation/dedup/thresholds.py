@@ -11,24 +11,33 @@ from curation.dedup.config import DedupConfig
 
 @dataclass(frozen=True)
 class Thresholds:
-    """`same`: above it two images are copies. `against`: above it an image is near a reference. `lowest`: pairs are
-    written from it up."""
+    """`same`: above it two images are copies. `against`: above it an image is near a reference. `maybe`: above it two
+    kept images may be the same. `lowest`: pairs are written from it up."""
 
     same: float
     against: float
     lowest: float
+    maybe: float | None = None
 
 
 def thresholds_of(settings: DedupConfig, store: EmbeddingStore, with_references: bool) -> Thresholds:
-    """Asked values, else the embedder's own. Errors: UserError when nobody knows one."""
+    """Asked values, else the embedder's own. Errors: UserError when nobody knows one, or when "may be the same" is not
+    below "the same".
+    """
     same = _one("threshold", settings.threshold, store, "default_threshold")
     against = (
         _one("against-threshold", settings.against_threshold, store, "default_against_threshold")
         if with_references
         else same
     )
-    asked = [settings.lowest_cosine] if settings.lowest_cosine is not None else []
-    return Thresholds(same, against, min(same, against, *asked))
+    maybe = settings.maybe_threshold
+    if maybe is not None and maybe >= same:
+        raise UserError(
+            f"pairs that may be the same lie below those that are: maybe-threshold {maybe:g} is not below the "
+            f"threshold {same:g}; lower it or leave it out"
+        )
+    asked = [value for value in (settings.lowest_cosine, maybe) if value is not None]
+    return Thresholds(same, against, min(same, against, *asked), maybe)
 
 
 def _one(option: str, asked: float | None, store: EmbeddingStore, name: str) -> float:

@@ -24,6 +24,7 @@ class WorkspaceFiles:
     selection: Path
     groups: Path
     pairs: Path
+    maybe: Path
     retrieval: Path
     manifest: Path
 
@@ -35,8 +36,9 @@ class Explanation:
     `occurrences`: rows of the catalogues, the pool's and those of image sets. `decision`: its row of the selection.
     `measured`: its row of the filters.
     `derived`: the image with blurred faces that the dataset holds in its place, if there is one.
-    `group`: rows of its group of duplicates. `neighbors`: (key, cosine, kept, reason) of the images paired with it,
-    nearest first. `retrieved`: rows of the retrieval tables. `sample`: its row of the manifest, if it has one.
+    `group`: rows of its group of duplicates. `neighbors`: (key, cosine, maybe, kept, reason) of the images paired with
+    it, nearest first; `maybe`: both are kept and may be the same.
+    `retrieved`: rows of the retrieval tables. `sample`: its row of the manifest, if it has one.
     """
 
     key: str
@@ -63,6 +65,8 @@ def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explana
     pairs = rows_where(files.pairs, "key_a", [key]) + rows_where(files.pairs, "key_b", [key])
     near = [(row["key_b"] if row["key_a"] == key else row["key_a"], row["cosine"]) for row in pairs]
     near = sorted(near, key=lambda item: (-item[1], item[0]))[:neighbors]
+    doubtful = rows_where(files.maybe, "key_a", [key]) + rows_where(files.maybe, "key_b", [key])
+    maybe = {row[side] for row in doubtful for side in ("key_a", "key_b")}
     decisions = {row["key"]: row for row in rows_where(files.selection, "key", [key, *(other for other, _ in near)])}
     retrieval = sorted(files.retrieval.glob("*.parquet")) if files.retrieval.is_dir() else []
     return Explanation(
@@ -72,7 +76,10 @@ def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explana
         measured=_one(rows_where(files.filters, "key", [key])),
         derived=derived,
         group=group,
-        neighbors=[{"key": other, "cosine": cosine, **_fate(decisions.get(other))} for other, cosine in near],
+        neighbors=[
+            {"key": other, "cosine": cosine, "maybe": other in maybe, **_fate(decisions.get(other))}
+            for other, cosine in near
+        ],
         retrieved=[row for table in retrieval for row in rows_where(table, "key", [key])],
         sample=_one(rows_where(files.manifest, "key", [key, derived["key"]] if derived else [key])),
     )

@@ -53,7 +53,7 @@ def _in_words(found: Explanation) -> list[str]:
         lines.append(f"  in a group of {found.group[0]['group_size']} alike; kept of it: {kept[0] if kept else 'none'}")
     if found.neighbors:
         lines.append("  nearest pairs:")
-        lines += [f"    {row['cosine']:.4f}  {row['key']}  {_state(row)}" for row in found.neighbors]
+        lines += [f"    {row['cosine']:.4f}  {row['key']}  {_state(row)}{_doubt(row)}" for row in found.neighbors]
     lines += [f"  {_brought(row)}" for row in found.retrieved]
     if found.derived:
         count = found.derived["faces"]
@@ -73,6 +73,10 @@ def _verdict(found: Explanation) -> str:
 
 def _state(row: Row) -> str:
     return "" if row["kept"] is None else f"{'kept' if row['kept'] else 'dropped'}: {row['reason']}"
+
+
+def _doubt(row: Row) -> str:
+    return " (may be the same)" if row["maybe"] else ""
 
 
 def _brought(row: Row) -> str:
