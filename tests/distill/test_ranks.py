@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from contracts.errors import ConfigError
 from distill import api
@@ -62,14 +64,26 @@ def assert_same_weights(one: Path, other: Path) -> None:
         assert max(gaps) < 1e-4
 
 
+def held_by_ranks(checkpoint: Path, sizes: list[int]) -> list[str]:
+    """The students of the groups, by the files that the ranks wrote their weights to. Errors: ValueError for two."""
+    found: dict[int, set[str]] = {group: set() for group in range(len(sizes))}
+    for index, info in FileSystemReader(checkpoint).read_metadata().storage_data.items():
+        if index.fqn.startswith(("method.student.", "method.average.", "optimizer.student.")):
+            group, _ = RankGroups(tuple(sizes)).place(int(info.relative_path.split("_")[2]))
+            found[group].add(STUDENTS[1] if f"{STUDENTS[1]}:" in index.fqn else STUDENTS[0])
+    [names] = zip(*(tuple(found[group]) for group in found), strict=True)
+    return list(names)
+
+
 @pytest.mark.parametrize(
-    ("heads", "sizes", "more"),
+    ("heads", "sizes", "goes_on_with", "more"),
     [
-        pytest.param("dino_head ibot_head", [1, 1], ["run.batch_size=6"], id="prototypes"),
-        pytest.param("", [2, 1], ["run.batch_size=6"], id="features", marks=pytest.mark.slow),
+        pytest.param("dino_head ibot_head", [1, 1], [1, 1], ["run.batch_size=6"], id="prototypes"),
+        pytest.param("", [2, 1], [], ["run.batch_size=6"], id="features", marks=pytest.mark.slow),
         pytest.param(
             "dino_head",
             [1, 2],
+            [2, 1],
             ["run.batch_size=12", "objective.koleo_weight=0", *SUBSET],
             id="subset",
             marks=pytest.mark.slow,
@@ -77,19 +91,36 @@ def assert_same_weights(one: Path, other: Path) -> None:
     ],
 )
 def test_groups_of_ranks_give_the_students_of_one_process(
-    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path, heads: str, sizes: list[int], more: list[str]
+    make_teacher: Callable[..., Path],
+    pictures: Path,
+    tmp_path: Path,
+    heads: str,
+    sizes: list[int],
+    goes_on_with: list[int],
+    more: list[str],
 ) -> None:
-    """Two students on one process, and on ranks of which each trains one, at the same global batch.
+    """Two students on one process, and on ranks of which each holds one, at the same global batch.
 
+    A checkpoint of the ranks is gone on from by one process, by the same groups and by others.
     Micro-batches have as many images over all ranks as on one, since masks are shared out within a micro-batch.
     KoLeo compares the images of one rank: it is left out where a group has several.
     """
-    teacher, ranks = make_teacher(heads=heads), sum(sizes)
+    teacher, run = make_teacher(heads=heads), tmp_path / "groups"
+    more = [*more, "run.checkpoint_every_steps=1"]
+    own = [*more, f"run.micro_batch_size={6 // sum(sizes)}"]
+
+    def shared_out(sizes: list[int]) -> list[dict[str, Any]]:
+        return distilled(teacher, pictures, run, sum(sizes) or 1, *own, f"students.ranks={sizes}")
+
     alone = distilled(teacher, pictures, tmp_path / "alone", 1, *more, "run.micro_batch_size=6")
-    more = [*more, f"students.ranks={sizes}", f"run.micro_batch_size={6 // ranks}"]
-    groups = distilled(teacher, pictures, tmp_path / "groups", ranks, *more)
-    assert_same(alone, groups)
-    assert_same_weights(tmp_path / "alone", tmp_path / "groups")
+    assert_same(alone, shared_out(sizes))
+    assert_same_weights(tmp_path / "alone", run)
+    assert held_by_ranks(run / "checkpoints" / "step_00000001", sizes) == [STUDENTS[i] for i in (0, 1)]
+    for part in ("checkpoints/step_00000002", "export"):
+        shutil.rmtree(run / part)
+    (run / "run.json").unlink()
+    assert_same(alone, shared_out(goes_on_with))
+    assert_same_weights(tmp_path / "alone", run)
 
 
 @pytest.mark.slow

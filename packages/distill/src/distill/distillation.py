@@ -126,10 +126,10 @@ def build_job(planned: PlannedDistillation, run: RunFolder, device: torch.device
 
 
 def export_students(planned: PlannedDistillation, modules: nn.ModuleDict, step: int, out: Path) -> None:
-    """Publish the students' averages: `out` itself for one student, `out`/<name> for several."""
+    """Publish the students' averages that `modules` hold: `out` itself for one student, `out`/<name> for several."""
     config, plan = planned.config, planned.plan
     several = Several(config.students.archs)
-    for name in several.names:
+    for name in several.found_in(modules):
         description = ModelDescription(
             name=name,
             method=DISTILLED,

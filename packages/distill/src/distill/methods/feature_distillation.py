@@ -8,10 +8,9 @@ Source: the feature matching of FitNets (arXiv 1412.6550), section 2, on the tok
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +18,15 @@ from torch import Tensor, nn
 from distill.losses.feature_losses import feature_loss
 from distill.losses.relation_losses import relation_loss
 from distill.matching_views import at_side, side_for
-from distill.methods.loss_terms import joined, labelled
+from distill.methods.loss_terms import labelled
+from distill.methods.students_method import StudentsMethod
 from distill.students.rank_groups import RankGroups
-from distill.students.several import Several
 from distill.teachers.teacher import Teacher, TeacherTokens
 from trainer.data.batch import CropBatch
 from trainer.methods.diagnostics import rank_me
-from trainer.methods.method import LossTerms, Method, StepKnobs, scaled
+from trainer.methods.method import LossTerms, StepKnobs, scaled
 from trainer.models.initialise import truncated_normal_linears
 from trainer.models.vision_transformer import VisionTransformer, VitSettings
-from trainer.optim.ema import update_ema
 
 
 @dataclass(frozen=True)
@@ -48,55 +46,29 @@ class FeatureSettings:
     patch_embed_multiplier: float = 1.0
 
 
-class FeatureDistillation(Method):
+class FeatureDistillation(StudentsMethod):
     """The method on one rank; the teacher runs once per batch, however many students there are."""
 
     def __init__(self, settings: FeatureSettings, teacher: Teacher, groups: RankGroups | None = None) -> None:
-        super().__init__()
-        self.settings, self.teacher, self.groups = settings, teacher, groups
-        self.several = Several(list(settings.backbones))
-        self.student = self.several.flat({name: self._build(vit) for name, vit in settings.backbones.items()})
-        self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
+        self.settings = settings
+        super().__init__(settings.backbones, teacher, groups)
         self._cls_loss, self._patch_loss = feature_loss(settings.cls_loss), feature_loss(settings.patch_loss)
         self._relations = {name: (relation_loss(name), weight) for name, weight in settings.relations.items()}
-
-    def losses(self, batch: CropBatch, knobs: StepKnobs) -> LossTerms:
-        """Losses of one batch, summed over the students."""
-        return joined(list(self.micro_losses([batch], knobs)))
 
     def micro_losses(self, batches: Sequence[CropBatch], knobs: StepKnobs) -> Iterator[LossTerms]:
         """Losses per micro-batch and student; only one student's graph lives at a time."""
         for batch in batches:
-            said, names = self.teacher.look(batch, self._reference_patch), self.several.names
+            said = self.teacher.look(batch, self.reference_patch)
             if self.groups is not None:
                 batch, cls, patches = self.groups.exchanged(batch, said.cls, said.patches)
-                said, names = TeacherTokens(cls, patches), (self.groups.mine(self.several),)
-            for name in names:
-                losses = scaled(self._student_losses(name, batch, said, knobs), 1 / len(batches))
-                yield losses if self.groups is None else self.groups.shared_out(losses, self.several)
+                said = TeacherTokens(cls, patches)
+            for name in self.several.held:
+                yield self.shared_out(scaled(self._student_losses(name, batch, said, knobs), 1 / len(batches)))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW groups of all students and their projections."""
+        """AdamW groups of the students held here and their projections."""
         s = self.settings
         return self.several.parameter_groups(self.student, s.layerwise_decay, s.patch_embed_multiplier)
-
-    def after_step(self, knobs: StepKnobs) -> None:
-        """Move the averages; the teacher stays."""
-        update_ema(self.average, self.student, knobs.teacher_momentum)
-
-    def result(self) -> nn.ModuleDict:
-        """The moving averages of all students; the first one's under plain names."""
-        return self.average
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the students' mode; the averages never train."""
-        super().train(mode)
-        self.average.eval()
-        return self
-
-    @property
-    def _reference_patch(self) -> int:
-        return self.settings.backbones[self.several.names[0]].patch_size
 
     def _build(self, vit: VitSettings) -> dict[str, nn.Module]:
         parts: dict[str, nn.Module] = {"backbone": VisionTransformer(vit)}
@@ -129,6 +101,6 @@ class FeatureDistillation(Method):
     def _forward(self, name: str, batch: CropBatch) -> list[Any]:
         patch_size = self.settings.backbones[name].patch_size
         groups = [batch.global_crops] + ([batch.local_crops] if len(batch.local_crops) else [])
-        sized = [at_side(crops, side_for(crops.shape[-1], self._reference_patch, patch_size)) for crops in groups]
+        sized = [at_side(crops, side_for(crops.shape[-1], self.reference_patch, patch_size)) for crops in groups]
         backbone = self.several.backbone(self.student, name)
         return list(backbone.forward_packed(sized, [None] * len(sized)))

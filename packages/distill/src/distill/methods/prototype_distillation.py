@@ -10,19 +10,18 @@ and that iBOT takes all patch tokens; DINOv3 (arXiv 2508.10104) for the subset o
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from distill.matching_views import at_side, side_for
-from distill.methods.loss_terms import joined, labelled
+from distill.methods.loss_terms import labelled
+from distill.methods.students_method import StudentsMethod
 from distill.students.rank_groups import RankGroups
-from distill.students.several import Several
 from distill.teachers.teacher import Teacher
 from trainer.data.batch import CropBatch
 from trainer.losses.dino_loss import DinoBatch
@@ -30,12 +29,11 @@ from trainer.losses.ibot_loss import PatchChoice, all_patches, masked_patches
 from trainer.losses.koleo import koleo_loss
 from trainer.losses.teacher_targets import shifted_rows
 from trainer.methods.diagnostics import agreement, rank_me, target_statistics
-from trainer.methods.method import LossTerms, Method, StepKnobs
+from trainer.methods.method import LossTerms, StepKnobs
 from trainer.methods.prototype_losses import PrototypeWeights, StepTargets, StudentView, prototype_losses
 from trainer.methods.target_makers import build_target_maker
 from trainer.models.heads import HeadSettings, PrototypeHead
 from trainer.models.vision_transformer import VisionTransformer, VitSettings
-from trainer.optim.ema import update_ema
 
 
 @dataclass(frozen=True)
@@ -74,22 +72,15 @@ class Seen:
     patches: Tensor
 
 
-class PrototypeDistillation(Method):
+class PrototypeDistillation(StudentsMethod):
     """The method on one rank. The teacher runs once per batch, however many students there are."""
 
     def __init__(self, settings: PrototypeSettings, teacher: Teacher, groups: RankGroups | None = None) -> None:
-        super().__init__()
-        self.settings, self.teacher, self.groups = settings, teacher, groups
-        self.several = Several(list(settings.backbones))
-        self.student = self.several.flat({name: self._build(vit) for name, vit in settings.backbones.items()})
-        self.average = copy.deepcopy(self.student).requires_grad_(False).eval()
+        self.settings = settings
+        super().__init__(settings.backbones, teacher, groups)
         ibot = settings.ibot_head or settings.dino_head
         self.dino_targets = build_target_maker(settings.centering, settings.dino_head.prototypes)
         self.ibot_targets = build_target_maker(settings.centering, ibot.prototypes)
-
-    def losses(self, batch: CropBatch, knobs: StepKnobs) -> LossTerms:
-        """Losses of one batch, summed over the students."""
-        return joined(list(self.micro_losses([batch], knobs)))
 
     def micro_losses(self, batches: Sequence[CropBatch], knobs: StepKnobs) -> Iterator[LossTerms]:
         """Losses per micro-batch and student; targets are balanced over all micro-batches together.
@@ -98,31 +89,20 @@ class PrototypeDistillation(Method):
         """
         seen = [self._seen(batch) for batch in batches]
         for shown, targets in zip(seen, self._targets(seen, knobs.teacher_temp), strict=True):
-            for name in self.several.names if self.groups is None else [self.groups.mine(self.several)]:
+            for name in self.several.held:
                 view = self._student_view(name, shown.batch, shown.choice)
-                losses = self._student_losses(name, view, targets, knobs)
-                yield losses if self.groups is None else self.groups.shared_out(losses, self.several)
+                yield self.shared_out(self._student_losses(name, view, targets, knobs))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW groups of all students."""
+        """AdamW groups of the students held here."""
         s = self.settings
         return self.several.parameter_groups(self.student, s.layerwise_decay, s.patch_embed_multiplier)
 
     def after_step(self, knobs: StepKnobs) -> None:
         """Move the averages; the teacher stays."""
-        update_ema(self.average, self.student, knobs.teacher_momentum)
+        super().after_step(knobs)
         self.dino_targets.commit()
         self.ibot_targets.commit()
-
-    def result(self) -> nn.ModuleDict:
-        """The moving averages of all students; the first one's under plain names."""
-        return self.average
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the students' mode; the averages never train."""
-        super().train(mode)
-        self.average.eval()
-        return self
 
     def _build(self, vit: VitSettings) -> dict[str, nn.Module]:
         backbone = VisionTransformer(vit)
@@ -132,13 +112,9 @@ class PrototypeDistillation(Method):
             parts["ibot_head"] = PrototypeHead(backbone.embed_dim, self.settings.ibot_head)
         return parts
 
-    @property
-    def _reference_patch(self) -> int:
-        return self.settings.backbones[self.several.names[0]].patch_size
-
     def _seen(self, batch: CropBatch) -> Seen:
         """Act one: the teacher looks at the global crops of a micro-batch."""
-        tokens = self.teacher.look(batch, self._reference_patch)
+        tokens = self.teacher.look(batch, self.reference_patch)
         if self.groups is None:
             choice = self._choice(batch)
             return Seen(batch, choice, *self.teacher.bottlenecks(tokens.cls, choice.of(tokens.patches)))
@@ -190,7 +166,7 @@ class PrototypeDistillation(Method):
         """Act two: one student looks at all crops, unmasked, in one pass."""
         patch_size = self.settings.backbones[name].patch_size
         groups = [batch.global_crops] + ([batch.local_crops] if len(batch.local_crops) else [])
-        sized = [at_side(crops, side_for(crops.shape[-1], self._reference_patch, patch_size)) for crops in groups]
+        sized = [at_side(crops, side_for(crops.shape[-1], self.reference_patch, patch_size)) for crops in groups]
         tokens = self.several.backbone(self.student, name).forward_packed(sized, [None] * len(sized))
         dino_head = self._head(name, "dino_head")
         ibot_head = dino_head if self.settings.ibot_head is None else self._head(name, "ibot_head")

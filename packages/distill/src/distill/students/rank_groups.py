@@ -1,20 +1,22 @@
 """Groups of ranks, one per student: the teacher runs once per image over all ranks, each student on its own ranks.
 
 Every rank shows the teacher its own images. Crops and what the teacher made of them then go to all ranks, and the ranks
-of a group share out the whole batch for their student. Losses are scaled so that the mean of gradients over all ranks,
-which the trainer takes, is the mean over a student's own ranks.
+of a group share out the whole batch for their student, which no other rank holds. Losses are scaled so that a mean over
+all ranks, in which the others count as zero, is the mean over a student's own ranks.
 Dimensions: W ranks, B images of a rank, b images of a rank after the exchange, N patches, H width of the features.
 Source: the multi-student distillation of DINOv3 (arXiv 2508.10104), section 5.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from contracts.errors import ConfigError
 from distill.students.several import Several
@@ -22,6 +24,7 @@ from trainer.data.batch import CropBatch
 from trainer.engine.ranks import rank
 from trainer.losses.across_ranks import world_size
 from trainer.methods.method import LossTerms, scaled
+from trainer.optim.average_gradients import average_gradients
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,33 @@ class RankGroups:
             number -= size
         raise IndexError(f"there are {sum(self.sizes)} ranks")
 
-    def mine(self, several: Several) -> str:
-        """The student of this rank."""
-        return several.names[self.place(rank())[0]]
+    @property
+    def student(self) -> int:
+        """Number of this rank's student."""
+        return self.place(rank())[0]
+
+    @property
+    def leads(self) -> bool:
+        """True on the first rank of each group: it publishes the student."""
+        return self.place(rank())[1] == 0
+
+    @cached_property
+    def _own_ranks(self) -> dist.ProcessGroup:
+        """The process group of this rank. All ranks must come here together."""
+        ends = list(accumulate(self.sizes))
+        made = [dist.new_group(list(range(end - size, end))) for size, end in zip(self.sizes, ends, strict=True)]
+        return made[self.student]
+
+    def average_gradients(self, student: nn.Module) -> None:
+        """Make the gradients of the ranks of this group their mean, of losses that `shared_out` scaled."""
+        average_gradients(student.parameters(), self._own_ranks)
+
+    def shared_norms(self, norms: Mapping[str, Tensor], several: Several) -> dict[str, Tensor]:
+        """Gradient norms of all students' parts: this rank's so that its group adds up to them, zeros for the rest."""
+        own = {part: value * world_size() / self.sizes[self.student] for part, value in norms.items()}
+        parts = [key.removeprefix(f"{several.names[self.student]}:") for key in own]
+        zero = torch.zeros_like(next(iter(own.values())))
+        return {key: own.get(key, zero) for name in several.names for key in (several.key(name, p) for p in parts)}
 
     def exchanged(self, batch: CropBatch, cls: Tensor, patches: Tensor) -> tuple[CropBatch, Tensor, Tensor]:
         """This rank's part of the batch of all ranks, with the teacher's features of it.
@@ -68,8 +95,7 @@ class RankGroups:
 
         Every rank names the same terms in the same order, as the agreement of ranks on a step asks for.
         """
-        student, _ = self.place(rank())
-        mine, own = several.names[student], scaled(losses, world_size() / self.sizes[student])
+        mine, own = several.names[self.student], scaled(losses, world_size() / self.sizes[self.student])
         prefix = f"{mine}/"
         terms = {
             f"{name}/{term.removeprefix(prefix)}": value if name == mine else torch.zeros_like(value)

@@ -213,8 +213,8 @@ def _checkpoint(job: TrainJob, progress: Progress) -> None:
 
 
 def _export(job: TrainJob, step: int) -> None:
-    """Publish the result so far, from the first rank."""
-    if job.export and is_first():
+    """Publish the result so far, from the first rank and from those that hold parts of their own."""
+    if job.export and (is_first() or job.method.publishes_beside_first()):
         job.export(job.method.result(), step, job.run.export)
     wait_for_all()
 

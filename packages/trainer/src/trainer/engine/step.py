@@ -13,7 +13,6 @@ from trainer.data.batch import CropBatch
 from trainer.losses.across_ranks import sum_over_ranks, world_size
 from trainer.methods.method import LossTerms, Method, StepKnobs
 from trainer.optim.adamw import apply_knobs
-from trainer.optim.average_gradients import average_gradients
 from trainer.optim.clipping import clip_gradients, gradient_norms
 
 
@@ -70,8 +69,8 @@ def finish_step(
     Loss terms and gradient norms are looked at before anything is changed: when one is not finite, the step is skipped
     with the weights, the optimiser's moments, the moving average and the centers as they were.
     """
-    average_gradients(method.student.parameters())
-    report = _report(losses, gradient_norms(method.student))
+    method.average_gradients()
+    report = _report(losses, method.shared_norms(gradient_norms(method.student)))
     if report.skipped:
         optimizer.zero_grad(set_to_none=True)
         return report

@@ -1,4 +1,4 @@
-"""Sums and maxima over all ranks; without a process group they are the local values."""
+"""Sums and maxima over ranks, all of them or a group; without several ranks they are the local values."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def sum_over_ranks(x: Tensor) -> Tensor:
-    """The sum of every rank's tensor; the argument may be overwritten."""
+def sum_over_ranks(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
+    """The sum of every rank's tensor, or of those of a group; the argument may be overwritten."""
     if world_size() > 1:
-        dist.all_reduce(x)
+        dist.all_reduce(x, group=group)
     return x
 
 
-def max_over_ranks(x: Tensor) -> Tensor:
-    """The elementwise maximum of every rank's tensor; the argument may be overwritten."""
+def max_over_ranks(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
+    """The elementwise maximum of every rank's tensor, or of those of a group; the argument may be overwritten."""
     if world_size() > 1:
-        dist.all_reduce(x, op=dist.ReduceOp.MAX)
+        dist.all_reduce(x, op=dist.ReduceOp.MAX, group=group)
     return x
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from trainer.optim.average_gradients import average_gradients
 from trainer.optim.knobs import StepKnobs
 
 if TYPE_CHECKING:
@@ -66,6 +67,18 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def result(self) -> nn.ModuleDict:
         """What is exported: "backbone" and, where the method has them, "dino_head" and "ibot_head"."""
+
+    def average_gradients(self) -> None:
+        """Make the gradients of several ranks their mean. A method whose ranks hold different parts overrides this."""
+        average_gradients(self.student.parameters())
+
+    def shared_norms(self, norms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Gradient norms under the same names on every rank, such that their means over ranks are the norms."""
+        return norms
+
+    def publishes_beside_first(self) -> bool:
+        """True on a rank that exports, as the first rank does, since it holds a part of result() that no other has."""
+        return False
 
 
 def scaled(losses: LossTerms, share: float) -> LossTerms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from trainer.losses.across_ranks import max_over_ranks, sum_over_ranks, world_size
@@ -14,11 +15,11 @@ BUCKET_ELEMENTS = 2**24
 
 
 @torch.no_grad()
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+def average_gradients(parameters: Iterable[nn.Parameter], group: dist.ProcessGroup | None = None) -> None:
     """Mean over ranks of every gradient, in place; nothing to do on one rank.
 
     A parameter that got a gradient on some ranks only counts as zero on the others; one that got none anywhere keeps
-    none.
+    none. With a `group`, only its ranks have these parameters, and the mean is still over all ranks.
     """
     ranks = world_size()
     if ranks == 1:
@@ -27,9 +28,9 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not trained:
         return
     has_gradient = torch.tensor([float(p.grad is not None) for p in trained], device=trained[0].device)
-    wanted = [p for p, anywhere in zip(trained, max_over_ranks(has_gradient).tolist(), strict=True) if anywhere]
+    wanted = [p for p, anywhere in zip(trained, max_over_ranks(has_gradient, group).tolist(), strict=True) if anywhere]
     for bucket in _buckets([_gradient(parameter) for parameter in wanted]):
-        flat = sum_over_ranks(torch.cat([gradient.flatten() for gradient in bucket])).div_(ranks)
+        flat = sum_over_ranks(torch.cat([gradient.flatten() for gradient in bucket]), group).div_(ranks)
         for gradient, mean in zip(bucket, torch.split(flat, [gradient.numel() for gradient in bucket]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
