@@ -27,11 +27,13 @@ from curation.demo.make_demo_images import make_demo_images
 from curation.demo.truth import read_truth
 from curation.embed.embed_catalog import EmbedReport
 from curation.embed.embed_catalog import embed as _embed
+from curation.embed.importing.import_vectors import ImportReport
 from curation.embed.table import model_name
 from curation.engine import Engine, open_engine
 from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
 from curation.filter_step import FilterStepReport, run_filter
+from curation.import_step import ImportRequest, run_import
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
 from curation.ingest.retry import RetryReport
@@ -55,6 +57,8 @@ __all__ = [
     "EmbedReport",
     "Explanation",
     "FilterStepReport",
+    "ImportReport",
+    "ImportRequest",
     "NewWorkspace",
     "QueryReport",
     "RecipeReport",
@@ -73,6 +77,7 @@ __all__ = [
     "explain",
     "filter_images",
     "forget_seeds",
+    "import_embeddings",
     "ingest",
     "init",
     "init_from_options",
@@ -160,6 +165,13 @@ def embed(workspace: Workspace, config: CurateConfig, engine: Engine, models: Se
         _embed(workspace.catalog, workspace.embeddings(model_name(model)), model, engine, config.embed)
         for model in chosen
     ]
+
+
+def import_embeddings(
+    workspace: Workspace, config: CurateConfig, engine: Engine, request: ImportRequest, say: Say = _silent
+) -> ImportReport:
+    """Vectors that another tool made (.npy or .npz beside Parquet) as a store called `imported:NAME`."""
+    return run_import(workspace, config, engine, request, say)
 
 
 def filter_images(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say = _silent) -> FilterStepReport:

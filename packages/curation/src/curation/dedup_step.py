@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 def run_dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> DedupReport:
     """Deduplicate a workspace. Errors: MissingInput (catalogue, model, reference), UserError (threshold)."""
     workspace.require_catalog()
-    found = _find_references(workspace, config)
+    found = find_references(workspace, config)
     store = _embedded(workspace, config, engine, say)
     inputs = DedupInputs(
         folder=workspace.dedup,
@@ -66,11 +66,11 @@ def _embedded(workspace: Workspace, config: CurateConfig, engine: Engine, say: S
     if embedded.embedded_now:
         say(f"{embedded.embedded_now:,} images embedded with {model}")
     if embedded.failed:
-        say(f"{embedded.failed:,} images could not be read again and have no vector: {embedded.failures[0][1]}")
+        say(f"{embedded.failed:,} images have no vector and are not compared: {embedded.failures[0][1]}")
     return EmbeddingStore.open(folder)
 
 
-def _find_references(workspace: Workspace, config: CurateConfig) -> list[FoundSet]:
+def find_references(workspace: Workspace, config: CurateConfig) -> list[FoundSet]:
     """Where the reference sets are, before any work starts. Errors: MissingInput."""
     places = LookupPlaces(
         workspace=workspace.root,

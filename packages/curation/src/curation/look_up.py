@@ -13,6 +13,7 @@ from curation.catalog import part_file, part_numbers
 from curation.config import CurateConfig
 from curation.decode import BadImage
 from curation.embed.embedder import Embedder
+from curation.embed.importing.stored import is_imported
 from curation.embed.table import load_embedder, model_name
 from curation.explain.explain import Explanation, WorkspaceFiles, explain_key, rows_where
 from curation.explain.query import QueryReport, query_image
@@ -84,6 +85,9 @@ def query_set(
         folder = workspace.embeddings(model_name(model))
         if not (folder / "embeddings.json").is_file():
             say(f"no vectors of {model} yet, so it was not asked: make them with `curate embed --model {model}`")
+            continue
+        if is_imported(model):
+            say(f"{model} stands for imported vectors, which say nothing of a new image, so it was not asked")
             continue
         embedder = load_embedder(model, config.embed)
         threshold = asked if asked is not None else embedder.default_threshold

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from contracts.errors import UserError
 from curation import api
 from curation.cli.options import (
     DEFAULT_WORKSPACE,
@@ -16,7 +17,7 @@ from curation.cli.options import (
     WorkersOption,
     WorkspaceOption,
 )
-from curation.cli.session import open_session, show
+from curation.cli.session import open_session, say, show
 
 
 def init(
@@ -75,6 +76,13 @@ def embed(
         list[str] | None,
         typer.Option("--model", help="descriptor | scene | Hugging Face folder or id | *.pt | run; repeatable."),
     ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--import", help="Vectors to import: .npy or .npz beside Parquet, or their folder; repeatable."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Their name: then --model imported:NAME.")] = None,
+    of: Annotated[str | None, typer.Option("--of", help="The seed or reference set that they belong to.")] = None,
+    array: Annotated[str | None, typer.Option("--array", help="Which array of .npz files, such as l14_img.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -82,14 +90,33 @@ def embed(
     ray_address: AddressOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Embed what is not embedded yet (default: with the models of dedup and retrieval).
+    """Embed what is not embedded yet (default: with the models of dedup and retrieval), or import vectors.
 
     Example: curate embed --model facebook/dinov2-small
+
+    Example: curate embed --import clip-embeddings --name clip
     """
     with open_session(workspace, settings, engine, workers, ray_address) as session:
+        if files or name or of or array:
+            request = import_request(files, name, array, of, model)
+            found = api.import_embeddings(session.workspace, session.config, session.engine, request, say)
+            next_line = f"next: curate dedup --model {found.model} --threshold 0.95"
+            show(found.as_dict(), "import", as_json=as_json, lines=[] if of else [next_line])
+            return
         reports = api.embed(session.workspace, session.config, session.engine, model or [])
     if as_json:
         show({"models": [report.as_dict() for report in reports]}, "embed", as_json=True)
         return
     for report in reports:
         show(report.as_dict(), f"embed {report.model}", as_json=False)
+
+
+def import_request(
+    files: list[str] | None, name: str | None, array: str | None, of: str | None, model: list[str] | None
+) -> api.ImportRequest:
+    """What to import. Errors: UserError for options that do not go together."""
+    if not files or not name:
+        raise UserError("vectors are imported with both --import FILES and --name NAME (--array, --of go with them)")
+    if model:
+        raise UserError("--import takes vectors as they are and --model computes them: give one of the two")
+    return api.ImportRequest(files, name, array, of)

@@ -25,6 +25,7 @@ from contracts.publish import publish_json, read_json, remove_drafts
 from curation.catalog import unique_images
 from curation.embed.config import EmbedConfig
 from curation.embed.embedder import Embedder
+from curation.embed.importing.stored import NO_ROW, is_imported, keys_without_row, open_imported
 from curation.embed.part_worker import make_worker
 from curation.embed.parts import EmbedPart, plan_parts
 from curation.embed.table import load_embedder
@@ -53,11 +54,16 @@ class EmbedReport:
 
 
 def embed(catalog_folder: Path, store_folder: Path, model: str, engine: Engine, settings: EmbedConfig) -> EmbedReport:
-    """Embed what is not embedded yet. Errors: MissingInput (catalogue, model), UserError (nothing to embed)."""
+    """Embed what is not embedded yet; imported vectors stay as they are.
+
+    Errors: MissingInput (catalogue, model, vectors that were not imported), UserError (nothing to embed).
+    """
     started = time.perf_counter()
     images = unique_images(catalog_folder)
     if images.num_rows == 0:
         raise UserError(f"{catalog_folder} holds no usable image: run `curate ingest` on a source that has some")
+    if is_imported(model):
+        return _as_imported(store_folder, model, images, started)
     embedder = load_embedder(model, settings)
     version = {"model": model, "version": embedder.version, "dim": embedder.dim}
     done = _open_same_version(store_folder, version)
@@ -87,6 +93,23 @@ def embed(catalog_folder: Path, store_folder: Path, model: str, engine: Engine, 
         parts_now=len(parts),
         failed=len(failures),
         failures=sorted(failures)[:20],
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def _as_imported(folder: Path, model: str, images: pa.Table, started: float) -> EmbedReport:
+    """Nothing to compute: which images the imported vectors leave out."""
+    store = open_imported(folder, model)
+    without = keys_without_row(store, images.column("key").combine_chunks())
+    return EmbedReport(
+        model=model,
+        dim=store.dim,
+        images=images.num_rows,
+        embedded_before=store.rows,
+        embedded_now=0,
+        parts_now=0,
+        failed=len(without),
+        failures=[(key, NO_ROW) for key in without[:20].to_pylist()],
         seconds=round(time.perf_counter() - started, 2),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.errors import MissingInput
 from curation.embed.config import EmbedConfig
 from curation.embed.embedder import Embedder
+from curation.embed.importing.stored import PREFIX, is_imported
 
 
 def _descriptor(_spec: str, _settings: EmbedConfig) -> Embedder:
@@ -68,6 +69,10 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 def load_embedder(spec: str, settings: EmbedConfig | None = None) -> Embedder:
     """The embedder that a spec names. Errors: MissingInput for what is no known name, file, folder or hub id."""
     settings = settings or EmbedConfig()
+    if is_imported(spec):
+        raise MissingInput(
+            f"{spec} stands for vectors that were imported, so it embeds no new image: name the model that made them"
+        )
     if spec in EMBEDDERS:
         return EMBEDDERS[spec](spec, settings)
     library, colon, _ = spec.partition(":")
@@ -102,6 +107,8 @@ def model_name(spec: str) -> str:
     """A name for files and folders: table names stay, others get a short hash of the full spec."""
     if spec in EMBEDDERS:
         return spec
+    if is_imported(spec):
+        return f"imported-{spec.removeprefix(PREFIX)}"
     path = Path(spec)
     full = str(path.resolve()) if path.exists() else spec
     parts = [part for part in path.parts if part not in ("/", "..", ".", "export")][-2:]

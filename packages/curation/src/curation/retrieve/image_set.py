@@ -53,12 +53,22 @@ def prepare_image_set(folder: Path, found: FoundSet, settings: SetSettings, engi
 
     Errors: those of the ingest and embed steps; UserError when two paths would share one name.
     """
-    _settle_source(folder, found)
-    catalog, store = folder / "catalog", folder / "embeddings" / model_name(settings.model)
-    ingest([found.source], catalog, settings.ingest, engine)
+    catalog, store = catalogue_image_set(folder, found, settings.ingest, engine), store_of(folder, settings.model)
     embed(catalog, store, settings.model, engine, settings.embed)
     keys = unique_images(catalog, ()).column("key").combine_chunks()
     return ImageSet(found.name, found.source, catalog, EmbeddingStore.open(store), keys)
+
+
+def catalogue_image_set(folder: Path, found: FoundSet, settings: IngestConfig, engine: Engine) -> Path:
+    """Catalogue what is new of a set; the catalogue's folder. Errors: those of the ingest step."""
+    _settle_source(folder, found)
+    ingest([found.source], folder / "catalog", settings, engine)
+    return folder / "catalog"
+
+
+def store_of(folder: Path, model: str) -> Path:
+    """Where the vectors of a set are."""
+    return folder / "embeddings" / model_name(model)
 
 
 def _settle_source(folder: Path, found: FoundSet) -> None:
