@@ -1,12 +1,12 @@
 """Does a teacher help? A tiny student distilled, and the same student from scratch: as many steps, images and crops.
 
-    python benchmarks/distill_proof.py TRAIN.parquet TEST.parquet [--seeds 0 1 2] [--student-steps 400] [--work FOLDER]
+    python benchmarks/distill_proof.py TRAIN.parquet TEST.parquet [--seeds 0 1 2] [--student-steps 200] [--work FOLDER]
 
 TRAIN and TEST are CIFAR-10. One larger teacher is pretrained on TRAIN first (preset cifar10, without its last phase at
-32 px), or --teacher names such a run. Per seed (weights, order, crops) the student learns once from that teacher and
-once alone, each with the preset cifar10 of its command: the same crops, images, steps and learning rate. k-NN accuracy
-on TEST is of the averaged weights at 32 px, with neighbours from TRAIN. No label is used in training. What is finished
-in --work is not done again, and what was cut off goes on.
+32 px), or --teacher names such a run, which may go on still. Per seed (weights, order, crops) the student learns once
+from that teacher and once alone, each with the preset cifar10 of its command: the same crops, images, steps and
+learning rate. k-NN accuracy on TEST is of the averaged weights at 32 px, with neighbours from TRAIN. No label is used
+in training. What is finished in --work is not done again, and what was cut off goes on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ import torch
 
 import distill.api
 import trainer.api
+from contracts.config import load_config
+from trainer.config.pretrain import PretrainConfig
+from trainer.engine.checkpoint import load_tensors, newest_checkpoint
+from trainer.export.model_folder import ModelDescription, export_model, load_model
+from trainer.methods.dinov2 import DinoV2
+from trainer.recipe import method_settings
 
 K = "20"
 """Neighbours that vote."""
@@ -66,6 +72,24 @@ def distilled(asked: argparse.Namespace, teacher: str, seed: int, out: Path) -> 
     asked_for: dict[str, Any] = {"teacher": teacher, "data": asked.train, "steps": asked.student_steps}
     distill.api.run([asked.student], config="cifar10", out=out, overrides=settings, **asked_for)
     return str(out)
+
+
+def named_teacher(name: str, work: Path) -> str:
+    """A run or model folder; of a run that goes on still, the average of its newest checkpoint as it is now, kept."""
+    run, kept = Path(name), work / "teacher-so-far"
+    checkpoint, _ = newest_checkpoint(run / "checkpoints")
+    if (run / "export").exists() or (checkpoint is None and not kept.exists()):
+        return name
+    if not kept.exists():
+        assert checkpoint is not None
+        config = load_config(PretrainConfig, run / "config.yaml", [])
+        method = DinoV2(method_settings(config))
+        load_tensors(checkpoint, {"method": method.state_dict()})
+        said = ModelDescription(
+            config.model.arch, "dinov2", checkpoint.step, mean=config.crops.mean, std=config.crops.std
+        )
+        export_model(method.result(), said, kept)
+    return str(kept)
 
 
 def one_seed(asked: argparse.Namespace, teacher: str, seed: int, work: Path) -> dict[str, Any]:
@@ -110,7 +134,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--teacher-arch", default="vitn4")
     parser.add_argument("--teacher-steps", type=int, default=1500)
     parser.add_argument("--student", default="vitp4")
-    parser.add_argument("--student-steps", type=int, default=400)
+    parser.add_argument("--student-steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that make crops; 0 is one core for everything"
@@ -129,11 +153,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         work = asked.work or Path(place)
         began = cpu_seconds()
-        teacher = asked.teacher
-        if teacher is None:
+        if asked.teacher:
+            teacher = named_teacher(asked.teacher, work)
+        else:
             say(f"teacher: {asked.teacher_arch}, {asked.teacher_steps} steps of {asked.batch} images")
             teacher = pretrained(asked, asked.teacher_arch, asked.teacher_steps, 0, work / "teacher")
         teacher_seconds = cpu_seconds() - began
+        steps = load_model(teacher).description.step
         say(f"students: {asked.student}, {asked.student_steps} steps of {asked.batch} images, with and without teacher")
         runs = [one_seed(asked, teacher, seed, work) for seed in asked.seeds]
     print(table(runs))
@@ -143,6 +169,7 @@ def main() -> None:
             name: value for name, value in vars(asked).items() if name not in ("out", "work", "train", "test")
         },
         "data": [Path(asked.train).name, Path(asked.test).name],
+        "teacher_steps": steps,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "teacher_cpu_seconds": round(teacher_seconds, 1),
