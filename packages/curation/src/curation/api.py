@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from contracts.errors import UserError
+from contracts.errors import UserError, nearest_name
 from curation.build_step import BuildReport, BuildTarget, build_into
 from curation.cluster_step import ClusterReport, SampleReport, run_cluster, run_sample
 from curation.config import CurateConfig
@@ -33,6 +33,7 @@ from curation.engine import Engine, open_engine
 from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
 from curation.filter_step import FilterStepReport, run_filter
+from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
 from curation.import_step import ImportRequest, run_import
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
@@ -57,6 +58,7 @@ __all__ = [
     "EmbedReport",
     "Explanation",
     "FilterStepReport",
+    "Foresight",
     "ImportReport",
     "ImportRequest",
     "NewWorkspace",
@@ -76,6 +78,9 @@ __all__ = [
     "embed",
     "explain",
     "filter_images",
+    "foresee_dedup",
+    "foresee_recipe_file",
+    "foresee_retrieve",
     "forget_seeds",
     "import_embeddings",
     "ingest",
@@ -147,6 +152,11 @@ def ingest(workspace: Workspace, config: CurateConfig, engine: Engine, sources: 
     if not chosen:
         raise UserError(
             f"{workspace.settings} names no sources: write them there, or give them: `curate ingest path/to/images`"
+        )
+    strange = {absolute(source) for source in config.ingest.subsets} - {*map(absolute, config.sources), *chosen}
+    if strange:
+        raise UserError(
+            f"ingest.subsets names {min(strange)}, which is no source: {nearest_name(min(strange), config.sources)}"
         )
     return _ingest(chosen, workspace.catalog, config.ingest, engine)
 
@@ -233,6 +243,11 @@ def run_recipe(
 ) -> RecipeReport:
     """Run the steps of a recipe file; what is done already and has not changed is not done again."""
     return run_steps(workspace, config, read_recipe(recipe), engine, say)
+
+
+def foresee_recipe_file(workspace: Workspace, config: CurateConfig, recipe: Path) -> Foresight:
+    """What the steps of a recipe file would do, and which sets and models are missing; nothing is run."""
+    return foresee_recipe(workspace, config, read_recipe(recipe))
 
 
 def report(workspace: Workspace, config: CurateConfig, out: Path | None = None) -> ReportReport:

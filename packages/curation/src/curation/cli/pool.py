@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from curation.cli.options import (
     WorkspaceOption,
 )
 from curation.cli.session import open_session, say, show
+from curation.config import CurateConfig
 
 
 def init(
@@ -51,6 +53,9 @@ def ingest(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Read what is in quarantine once more, and nothing else.")
     ] = False,
+    subset: Annotated[
+        str | None, typer.Option("--subset", help="DataComp subset (u8,u8 .npy): only its uids of the SOURCES given.")
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -62,13 +67,26 @@ def ingest(
 
     Example: curate ingest
     """
-    with open_session(workspace, settings, engine, workers, ray_address) as session:
+    with open_session(workspace, settings, engine, workers, ray_address) as opened:
+        session = replace(opened, config=with_subset(opened.config, sources, subset))
         if retry_failed:
             again = api.retry_failed(session.workspace, session.config, session.engine)
             show(again.as_dict(), "retry", as_json=as_json)
             return
         report = api.ingest(session.workspace, session.config, session.engine, sources or [])
-    show(report.as_dict(), "ingest", as_json=as_json, lines=["next: curate dedup --index faiss"])
+    lines = [*(one.line() for one in report.subsets), "next: curate dedup --index faiss"]
+    told = report.as_dict()
+    show(told if as_json else {k: v for k, v in told.items() if k != "subsets"}, "ingest", as_json=as_json, lines=lines)
+
+
+def with_subset(config: CurateConfig, sources: list[str] | None, subset: str | None) -> CurateConfig:
+    """The settings with a subset for the sources of the command line. Errors: UserError when none are given."""
+    if subset is None:
+        return config
+    if not sources:
+        raise UserError("--subset needs the sources that it belongs to: curate ingest datacomp/shards --subset FILE")
+    ingest = config.ingest.model_copy(update={"subsets": {**config.ingest.subsets, **dict.fromkeys(sources, subset)}})
+    return config.model_copy(update={"ingest": ingest})
 
 
 def embed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from curation.engine import Engine
 from curation.ingest.catalogue_part import make_worker
 from curation.ingest.config import IngestConfig
 from curation.ingest.parts import PartSizes, plan_parts
-from curation.sources.listing import list_source
+from curation.sources.listing import Listing, list_source
+from curation.sources.restrict_listing import restrict
+from curation.sources.uid_subset import SubsetCounts, UidSubset
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class IngestReport:
     offered_now: int
     parts_now: int
     seconds: float
+    subsets: tuple[SubsetCounts, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -48,7 +51,7 @@ def ingest(sources: Sequence[str], catalog_folder: Path, settings: IngestConfig,
     started = time.perf_counter()
     catalog_folder.mkdir(parents=True, exist_ok=True)
     remove_drafts(catalog_folder)
-    listings = [list_source(source) for source in dict.fromkeys(sources)]
+    listings, subsets = list_all(sources, settings)
     used = set(part_numbers(catalog_folder))
     known = read_catalog(catalog_folder, ["uri"]).column("uri").combine_chunks()
     sizes = PartSizes(settings.part_images, settings.download.part_rows)
@@ -56,12 +59,26 @@ def ingest(sources: Sequence[str], catalog_folder: Path, settings: IngestConfig,
     worker = partial(make_worker, str(catalog_folder), settings)
     counts = [found.offered for _, found in engine.map_parts(worker, parts, label="ingest")]
     report = count_catalogue(catalog_folder, sum(counts), len(parts), started)
+    report = replace(report, subsets=subsets)
     if report.catalogued == 0:
         reasons = ", ".join(f"{count} {code}" for code, count in Counter(report.reasons).most_common(3))
         raise UserError(
             f"none of the {report.offered} files offered is a usable image ({reasons}): name another source"
         )
     return report
+
+
+def list_all(sources: Sequence[str], settings: IngestConfig) -> tuple[list[Listing], tuple[SubsetCounts, ...]]:
+    """What the sources offer, each cut down to its subset where it has one. Errors: MissingInput, UserError."""
+    listings, counts = [], []
+    for source in dict.fromkeys(sources):
+        listing, file = list_source(source), settings.subset_of(source)
+        if file is not None:
+            subset = UidSubset(file)
+            listing = restrict(listing, subset)
+            counts.append(subset.counts(source))
+        listings.append(listing)
+    return listings, tuple(counts)
 
 
 def downloads_folder(catalog_folder: Path) -> Path:

@@ -13,12 +13,12 @@ from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from curation.ingest.known import Known
 from curation.sources.download.store import store_file
 from curation.sources.listing import Listing
 from curation.sources.origins import Archive, Files, Origin, Refused, TableRows, UrlRows
-from curation.sources.uri import escape, file_uri, member_uri
+from curation.sources.uri import file_uri
 
 SMALLEST_PART = 128
 PARTS_OF_A_SMALL_POOL = 16
@@ -46,7 +46,7 @@ def plan_parts(
 ) -> list[IngestPart]:
     """Parts that are not catalogued yet. `known_uris`: the uri column of the catalogue; `downloads`: where to."""
     chunk = chunk_size(listings, sizes.rows)
-    known = Known(known_uris)
+    known = Known(known_uris, downloads)
     free = (number for number in count() if number not in used_numbers)
     parts: list[IngestPart] = []
     for listing in listings:
@@ -62,41 +62,22 @@ def chunk_size(listings: Sequence[Listing], largest: int) -> int:
     return min(largest, max(SMALLEST_PART, -(-offered // PARTS_OF_A_SMALL_POOL)))
 
 
-class Known:
-    """What the catalogue holds, and what an earlier source of the same call offers."""
-
-    def __init__(self, uris: pa.Array) -> None:
-        inside = uris.filter(pc.match_substring(uris, "#"))
-        containers = pc.list_element(pc.split_pattern(inside, "#", max_splits=1), 0)
-        self._containers = set(pc.unique(containers).to_pylist())
-        self._uris = uris
-
-    def add(self, listing: Listing) -> None:
-        """What this source offers is offered."""
-        self._uris = pa.concat_arrays([self._uris, listing.files])
-        self._containers |= {escape(path) for path, _ in [*listing.archives, *listing.tables, *listing.url_tables]}
-
-    def fresh(self, uris: pa.Array) -> pa.Array:
-        """Uris that are not known yet."""
-        return uris.filter(pc.invert(pc.is_in(uris, value_set=self._uris)))
-
-    def has(self, container: str) -> bool:
-        """Whether an archive or table is known at all."""
-        return escape(container) in self._containers
-
-    def has_row(self, table: str, rows: Sequence[int]) -> bool:
-        """Whether one of these rows of a table is known."""
-        if escape(table) not in self._containers:
-            return False
-        asked = pa.array([member_uri(table, row) for row in rows])
-        return bool(pc.any(pc.is_in(asked, value_set=self._uris)).as_py())
-
-
 def _origins(listing: Listing, known: Known, chunk: int, url_rows: int, downloads: Path) -> Iterator[Origin]:
     files = known.fresh(listing.files)
     for start in range(0, len(files), chunk):
         # Copied, so that a part does not carry the whole listing when it is sent to a worker.
         yield Files(pa.concat_arrays([files.slice(start, chunk)]))
+    yield from (
+        _whole(listing, known, chunk, url_rows, downloads)
+        if not listing.restricted
+        else _chosen(listing, known, chunk, url_rows, downloads)
+    )
+    refused = tuple(one for one in listing.refused if len(known.fresh(pa.array([file_uri(one[0])]))))
+    if refused:
+        yield Refused(refused)
+
+
+def _whole(listing: Listing, known: Known, chunk: int, url_rows: int, downloads: Path) -> Iterator[Origin]:
     for archive, description in listing.archives:
         if not known.has(archive):
             yield Archive(archive, description)
@@ -109,9 +90,25 @@ def _origins(listing: Listing, known: Known, chunk: int, url_rows: int, download
             store = str(store_file(downloads, table, start, stop))
             if not (known.has(store) or known.has_row(table, (start, stop - 1))):
                 yield UrlRows(table, start, stop, store)
-    refused = tuple(one for one in listing.refused if len(known.fresh(pa.array([file_uri(one[0])]))))
-    if refused:
-        yield Refused(refused)
+
+
+def _chosen(listing: Listing, known: Known, chunk: int, url_rows: int, downloads: Path) -> Iterator[Origin]:
+    """What a subset names: samples and rows one by one, so that a larger subset later brings only what is new."""
+    for archive, description in listing.archives:
+        samples = known.fresh_samples(archive, description, listing.samples[archive])
+        if len(samples):
+            yield Archive(archive, description, samples)
+    for table, _ in listing.tables:
+        rows = known.fresh_rows(table, listing.rows[table])
+        for start, stop in _ranges(len(rows), chunk):
+            some = rows[start:stop]
+            yield TableRows(table, int(some[0]), int(some[-1]) + 1, tuple(some.tolist()))
+    for table, _ in listing.url_tables:
+        rows = known.fresh_rows(table, listing.rows[table])
+        for start, stop in _ranges(len(rows), url_rows):
+            chosen = tuple(rows[start:stop].tolist())
+            store = store_file(downloads, table, chosen[0], chosen[-1] + 1, chosen)
+            yield UrlRows(table, chosen[0], chosen[-1] + 1, str(store), chosen)
 
 
 def _ranges(rows: int, step: int) -> Iterator[tuple[int, int]]:

@@ -30,9 +30,11 @@ from curation.sources.download.store import fill_store, is_store, read_store, re
 from curation.sources.filesystem import is_file
 from curation.sources.kinds import is_archive, is_table
 from curation.sources.listing import NO_IMAGES
+from curation.sources.original_ids import archive_ids, beside
 from curation.sources.origins import Archive, Offered, ReadSettings, TableRows, UrlRows, offered, read_loose_file
 from curation.sources.read_bytes import read_bytes, reading_order
 from curation.sources.tables import image_column, open_table, row_count
+from curation.sources.uid_subset import UidSubset
 from curation.sources.uri import member_uri, split_uri
 from curation.sources.url_tables import url_column
 
@@ -91,7 +93,9 @@ def _retry_part(folder: Path, number: int, settings: IngestConfig) -> tuple[int,
     if cut:
         # An archive that broke off is a part of its own, and is read from its beginning.
         kept = before.slice(0, 0)
-        images = offered(_archive(cut[0]), ReadSettings(settings.limits.max_bytes, settings.download))
+        images = offered(
+            _archive(cut[0], settings.subset_of(source)), ReadSettings(settings.limits.max_bytes, settings.download)
+        )
     else:
         kept = before.filter(pc.is_null(before.column("error")))
         images = _read_again(bad, _Stores(folder, number, settings))
@@ -100,9 +104,12 @@ def _retry_part(folder: Path, number: int, settings: IngestConfig) -> tuple[int,
     return len(bad), fresh.column("error").null_count - (before.num_rows - len(bad) if cut else 0)
 
 
-def _archive(path: str) -> Archive:
-    beside = f"{path.rpartition('.')[0]}.parquet"
-    return Archive(path, beside if is_file(beside) else "")
+def _archive(path: str, subset: str | None) -> Archive:
+    if subset is None:
+        return Archive(path, beside(path))
+    table = archive_ids(path)
+    held = UidSubset(subset).holds(table.column("id").combine_chunks())
+    return Archive(path, beside(path), table.column("sample").filter(pa.array(held)).combine_chunks())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Members are read, never extracted to disk, so a member's name cannot lead anywhe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import PurePosixPath
 
 from contracts.errors import BrokenArtifact
@@ -14,12 +14,15 @@ from curation.sources.kinds import is_sidecar
 from curation.sources.tar_members import CutArchive, walk_members
 
 
-def iterate_images(path: str) -> Iterator[tuple[str, bytes]]:
-    """(member name, bytes) of every image member. Errors: CutArchive after the members that could be read."""
+def iterate_images(path: str, samples: Set[str] | None = None) -> Iterator[tuple[str, bytes]]:
+    """(member name, bytes) of every image member, or of those of some samples.
+
+    Errors: CutArchive after the members that could be read.
+    """
     try:
         with open_file(path) as handle:
             for member in walk_members(handle):
-                if is_sidecar(member.name):
+                if is_sidecar(member.name) or (samples is not None and sample_key(member.name) not in samples):
                     continue
                 handle.seek(member.offset)
                 data = handle.read(member.size)

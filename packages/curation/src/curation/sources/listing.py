@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from braceexpand import braceexpand
+from numpy.typing import NDArray
 
 from contracts.errors import BrokenArtifact, MissingInput, UserError
 from curation.sources.filesystem import is_file, is_remote, list_remote, read_file
@@ -30,6 +32,7 @@ class Listing:
     `files`: uris of loose files. `archives`: (path, Parquet file that describes its members, or ""). `tables`,
     `url_tables`: (path, rows) of tables with image bytes, and with addresses. `refused`: (path, why) of tables that
     were found in a folder and hold neither.
+    `restricted`: only some samples of the archives and rows of the tables are offered, those in `samples` and `rows`.
     """
 
     source: str
@@ -38,6 +41,9 @@ class Listing:
     tables: list[tuple[str, int]] = field(default_factory=list)
     url_tables: list[tuple[str, int]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    restricted: bool = False
+    samples: dict[str, pa.Array] = field(default_factory=dict)
+    rows: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def empty(self) -> bool:
         """Whether nothing is offered."""

@@ -15,8 +15,10 @@ from contracts.errors import UserError
 from curation.sources.archives import sample_key
 from curation.sources.download.store import is_store
 from curation.sources.filesystem import is_file, open_file
+from curation.sources.kinds import is_archive, is_table
 from curation.sources.tables import ImageTable, open_table, read_columns, row_count
 from curation.sources.tar_members import CutArchive, walk_members
+from curation.sources.uri import split_uri
 
 UID = "uid"
 _LARGEST_JSON_BYTES = 1 << 20
@@ -59,6 +61,40 @@ def table_ids(path: str, column: str = UID) -> pa.ChunkedArray | None:
         return text(found.column(column))
     except (OSError, pa.ArrowInvalid, UserError):
         return None
+
+
+def samples_of(uris: pa.Array) -> pa.Array:
+    """`archive.tar#a/000012.jpg` -> `a/000012`; null for what is not in an archive. Shapes: [N] -> [N]."""
+    members = pc.struct_field(pc.extract_regex(uris, r"\.[tT][aA][rR]#(?P<member>.+)$"), "member")
+    return pc.replace_substring_regex(members, r"^((?:.*/)?[^/.]+)\.[^/]*$", r"\1")
+
+
+def ids_of(uris: pa.Array, column: str = UID) -> pa.Array:
+    """The ids of images by their uris; null for those that have none. Each archive and table is read once."""
+    inside = pc.match_substring(uris, "#")
+    containers = pc.list_element(pc.split_pattern(pc.if_else(inside, uris, "#"), "#", max_splits=1), 0)
+    order = pc.sort_indices(containers)
+    runs = pc.run_end_encode(containers.take(order)) if len(uris) else None
+    found = [pa.array([], pa.string())]
+    start = 0
+    for container, stop in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True) if runs else ():
+        mine = uris.take(order.slice(start, stop - start))
+        found.append(_ids_in(container, mine, column) if container else pa.nulls(len(mine), pa.string()))
+        start = stop
+    return pa.concat_arrays(found).take(pc.sort_indices(order))
+
+
+def _ids_in(container: str, uris: pa.Array, column: str) -> pa.Array:
+    path = split_uri(container)[0]
+    if is_archive(path):
+        table = archive_ids(path, column)
+        at = pc.index_in(samples_of(uris), value_set=table.column("sample").combine_chunks(), skip_nulls=True)
+        return table.column("id").combine_chunks().take(at)
+    ids = table_ids(path, column) if is_table(path) else None
+    if ids is None:
+        return pa.nulls(len(uris), pa.string())
+    rows = pc.list_element(pc.split_pattern(uris, "#", max_splits=1), 1).cast(pa.int64())
+    return ids.combine_chunks().take(pc.if_else(pc.less(rows, len(ids)), rows, None))
 
 
 def text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,29 +39,40 @@ class Files:
 
 @dataclass(frozen=True)
 class Archive:
-    """A tar. `description`: img2dataset's or DataComp's table of its samples, or ""."""
+    """A tar. `description`: img2dataset's or DataComp's table of its samples, or "". `samples`: only these, or all."""
 
     path: str
     description: str = ""
+    samples: pa.Array | None = None
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """Rows of a table with image bytes."""
+    """Rows of a table with image bytes: start..stop, or only `rows` of them (ascending)."""
 
     path: str
     start: int
     stop: int
+    rows: tuple[int, ...] | None = None
+
+    def all(self) -> Sequence[int]:
+        """The rows that are meant."""
+        return range(self.start, self.stop) if self.rows is None else self.rows
 
 
 @dataclass(frozen=True)
 class UrlRows:
-    """Rows of a table of addresses; `store` is the file that their images are downloaded to."""
+    """Rows of a table of addresses, as of TableRows; `store` is the file that their images are downloaded to."""
 
     path: str
     start: int
     stop: int
     store: str
+    rows: tuple[int, ...] | None = None
+
+    def all(self) -> Sequence[int]:
+        """The rows that are meant."""
+        return range(self.start, self.stop) if self.rows is None else self.rows
 
 
 @dataclass(frozen=True)
@@ -111,19 +122,23 @@ def read_loose_file(path: str, max_bytes: int) -> bytes | BadImage:
 
 def _archive(origin: Archive) -> Iterator[Offered]:
     seen = set()
+    chosen = None if origin.samples is None else frozenset(origin.samples.to_pylist())
     try:
-        for member, data in iterate_images(origin.path):
-            if origin.description:
+        for member, data in iterate_images(origin.path, chosen):
+            if origin.description or chosen is not None:
                 seen.add(sample_key(member))
             yield member_uri(origin.path, member), data
     except CutArchive as error:
         # A row for the rest of the archive, so that the loss is counted and named.
         yield member_uri(origin.path, ""), BadImage("truncated", f"the archive cannot be read to its end: {error}")
     if origin.description:
-        yield from _described_but_absent(origin.description, seen)
+        yield from _described_but_absent(origin.description, seen, chosen)
+    elif chosen is not None:
+        lost = BadImage("not_downloaded", "the archive has no image of this sample")
+        yield from ((member_uri(origin.path, sample), lost) for sample in sorted(chosen - seen))
 
 
-def _described_but_absent(table: str, seen: set[str]) -> Iterator[Offered]:
+def _described_but_absent(table: str, seen: set[str], chosen: frozenset[str] | None) -> Iterator[Offered]:
     """Rows of img2dataset's table that have no image in the archive: downloads that failed, members that are gone."""
     row = 0
     try:
@@ -133,7 +148,7 @@ def _described_but_absent(table: str, seen: set[str]) -> Iterator[Offered]:
             return
         for some in read_columns(opened, columns, range(sum(opened.group_rows))):
             for found in some.to_pylist():
-                if str(found["key"]) not in seen:
+                if str(found["key"]) not in seen and (chosen is None or str(found["key"]) in chosen):
                     yield member_uri(table, row), BadImage("not_downloaded", _told(found))
                 row += 1
     except (pa.ArrowInvalid, OSError, UserError) as error:
@@ -146,23 +161,25 @@ def _told(row: dict[str, object]) -> str:
 
 
 def _table(origin: TableRows) -> Iterator[Offered]:
+    chosen = None if origin.rows is None else frozenset(origin.rows)
     row = origin.start
     try:
         for data in read_rows(origin.path, range(origin.start, origin.stop)):
-            yield member_uri(origin.path, row), data or BadImage("empty", "the cell holds no bytes")
+            if chosen is None or row in chosen:
+                yield member_uri(origin.path, row), data or BadImage("empty", "the cell holds no bytes")
             row += 1
     except (pa.ArrowInvalid, OSError, ValueError, UserError) as error:
         lost = BadImage("unreadable", f"the table cannot be read on: {error}")
-        yield from ((member_uri(origin.path, left), lost) for left in range(row, origin.stop))
+        yield from ((member_uri(origin.path, left), lost) for left in origin.all() if left >= row)
 
 
 def _downloads(origin: UrlRows, settings: DownloadConfig) -> Iterator[Offered]:
     store = Path(origin.store)
     try:
-        fill_store(store, origin.path, range(origin.start, origin.stop), settings)
+        fill_store(store, origin.path, origin.all(), settings)
     except (pa.ArrowInvalid, OSError, UserError) as error:
         lost = BadImage("unreadable", f"the table cannot be read: {error}")
-        yield from ((member_uri(origin.path, row), lost) for row in range(origin.start, origin.stop))
+        yield from ((member_uri(origin.path, row), lost) for row in origin.all())
         return
     for row, data in enumerate(read_store(origin.store)):
         yield member_uri(origin.store, row), data

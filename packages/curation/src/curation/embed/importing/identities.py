@@ -15,9 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curation.catalog import read_catalog
-from curation.sources.kinds import is_archive, is_table
-from curation.sources.original_ids import archive_ids, table_ids
-from curation.sources.uri import split_uri
+from curation.sources.original_ids import ids_of, samples_of
 
 NONE, AMBIGUOUS = -1, -2
 Places = NDArray[np.int64]
@@ -77,39 +75,11 @@ class KnownImages:
 
     def by_sample(self) -> Identity:
         """Members of archives by WebDataset's key, which is img2dataset's `key`."""
-        return _identity(_samples(self._uri), self._place)
+        return _identity(samples_of(self._uri), self._place)
 
     def by_id(self, column: str) -> Identity:
         """By the id that they had where they come from."""
-        inside = pc.match_substring(self._uri, "#")
-        containers = pc.list_element(pc.split_pattern(pc.if_else(inside, self._uri, "#"), "#", max_splits=1), 0)
-        names, places = [pa.array([], pa.string())], [pa.array([], self._place.type)]
-        for container in pc.unique(containers).to_pylist():
-            if container:
-                mine = pc.equal(containers, container)
-                names.append(_ids(container, self._uri.filter(mine), column))
-                places.append(self._place.filter(mine))
-        return _identity(pa.concat_arrays(names), pa.concat_arrays(places))
-
-
-def _ids(container: str, uris: pa.Array, column: str) -> pa.Array:
-    """The ids of images of one container; null where they have none."""
-    path = split_uri(container)[0]
-    if is_archive(path):
-        table = archive_ids(path, column)
-        at = pc.index_in(_samples(uris), value_set=table.column("sample").combine_chunks(), skip_nulls=True)
-        return table.column("id").combine_chunks().take(at)
-    found = table_ids(path, column) if is_table(path) else None
-    if found is None:
-        return pa.nulls(len(uris), pa.string())
-    rows = pc.list_element(pc.split_pattern(uris, "#", max_splits=1), 1).cast(pa.int64())
-    return found.combine_chunks().take(pc.if_else(pc.less(rows, len(found)), rows, None))
-
-
-def _samples(uris: pa.Array) -> pa.Array:
-    """`archive#a/000012.jpg` -> `a/000012`; null for what is not in an archive."""
-    members = pc.struct_field(pc.extract_regex(uris, r"\.[tT][aA][rR]#(?P<member>.+)$"), "member")
-    return pc.replace_substring_regex(members, r"^((?:.*/)?[^/.]+)\.[^/]*$", r"\1")
+        return _identity(ids_of(self._uri, column), self._place)
 
 
 def _identity(names: pa.Array, places: pa.Array) -> Identity:

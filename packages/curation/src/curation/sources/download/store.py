@@ -47,9 +47,10 @@ def store_folder(downloads: Path, table: str) -> Path:
     return downloads / f"{stem}-{hashlib.sha256(table.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-def store_file(downloads: Path, table: str, start: int, stop: int) -> Path:
-    """The file for rows start..stop of a table."""
-    return store_folder(downloads, table) / f"{start:09d}-{stop:09d}.parquet"
+def store_file(downloads: Path, table: str, start: int, stop: int, rows: Sequence[int] | None = None) -> Path:
+    """The file for rows start..stop of a table, or for some of them."""
+    some = "" if rows is None else f"-{hashlib.sha256(','.join(map(str, rows)).encode()).hexdigest()[:8]}"
+    return store_folder(downloads, table) / f"{start:09d}-{stop:09d}{some}.parquet"
 
 
 def is_store(schema: pa.Schema) -> bool:
