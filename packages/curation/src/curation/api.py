@@ -34,6 +34,7 @@ from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
 from curation.filter_step import FilterStepReport, run_filter
 from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
+from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
 from curation.import_step import ImportRequest, run_import
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
@@ -59,6 +60,7 @@ __all__ = [
     "Explanation",
     "FilterStepReport",
     "Foresight",
+    "Foresight",
     "ImportReport",
     "ImportRequest",
     "NewWorkspace",
@@ -78,6 +80,9 @@ __all__ = [
     "embed",
     "explain",
     "filter_images",
+    "foresee_dedup",
+    "foresee_recipe_file",
+    "foresee_retrieve",
     "foresee_dedup",
     "foresee_recipe_file",
     "foresee_retrieve",
@@ -243,6 +248,11 @@ def run_recipe(
 ) -> RecipeReport:
     """Run the steps of a recipe file; what is done already and has not changed is not done again."""
     return run_steps(workspace, config, read_recipe(recipe), engine, say)
+
+
+def foresee_recipe_file(workspace: Workspace, config: CurateConfig, recipe: Path) -> Foresight:
+    """What the steps of a recipe file would do, and which sets and models are missing; nothing is run."""
+    return foresee_recipe(workspace, config, read_recipe(recipe))
 
 
 def foresee_recipe_file(workspace: Workspace, config: CurateConfig, recipe: Path) -> Foresight:

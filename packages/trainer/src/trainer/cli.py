@@ -21,7 +21,6 @@ app = typer.Typer(
     name="trainer",
     help="DINOv2 pretraining on your own images. Example: trainer pretrain --data photos/ --steps 2000",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

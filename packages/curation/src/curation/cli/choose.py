@@ -10,13 +10,14 @@ from curation import api
 from curation.cli.options import (
     DEFAULT_WORKSPACE,
     AddressOption,
+    DryRunOption,
     EngineOption,
     JsonOption,
     SetOption,
     WorkersOption,
     WorkspaceOption,
 )
-from curation.cli.session import open_session, say, show
+from curation.cli.session import open_session, say, show, show_foresight
 from curation.cluster.options import cluster_overrides
 from curation.dedup.options import dedup_overrides
 from curation.dedup.sweep import parse_sweep
@@ -60,6 +61,7 @@ def dedup(
     sweep: Annotated[
         str | None, typer.Option("--sweep", help="LOW:HIGH[:STEP]: only show what these thresholds would keep.")
     ] = None,
+    dry_run: DryRunOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -83,6 +85,10 @@ def dedup(
         "model": model,
     }
     overrides = [*(settings or []), *dedup_overrides(options)]
+    if dry_run:
+        place = api.Workspace(workspace)
+        show_foresight(api.foresee_dedup(place, place.config(overrides)), as_json=as_json)
+        return
     thresholds = parse_sweep(sweep) if sweep is not None else None
     with open_session(workspace, overrides, engine, workers, ray_address) as session:
         if thresholds is not None:
@@ -106,6 +112,7 @@ def retrieve(
     per_cluster: Annotated[int | None, typer.Option("--per-cluster", help="cluster: images of each.")] = None,
     max_per_seed: Annotated[int | None, typer.Option("--max-per-seed", help="cluster: images per seed set.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Embedder (default: scene).")] = None,
+    dry_run: DryRunOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -128,6 +135,10 @@ def retrieve(
         "model": model,
     }
     overrides = [*(settings or []), *retrieve_overrides(options)]
+    if dry_run:
+        place = api.Workspace(workspace)
+        show_foresight(api.foresee_retrieve(place, place.config(overrides), seed or []), as_json=as_json)
+        return
     if forget:
         left = api.forget_seeds(api.Workspace(workspace), forget)
         if not seed:

@@ -11,13 +11,14 @@ from curation import api
 from curation.cli.options import (
     DEFAULT_WORKSPACE,
     AddressOption,
+    DryRunOption,
     EngineOption,
     JsonOption,
     SetOption,
     WorkersOption,
     WorkspaceOption,
 )
-from curation.cli.session import open_session, say, show
+from curation.cli.session import open_session, say, show, show_foresight
 from curation.write.dataset_card import composition_lines
 
 
@@ -74,6 +75,7 @@ def diff(
 
 def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe: a YAML file with steps.")],
+    dry_run: DryRunOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -85,6 +87,10 @@ def run(
 
     Example: curate run pipelines/lvd142m.yaml
     """
+    if dry_run:
+        place = api.Workspace(workspace)
+        show_foresight(api.foresee_recipe_file(place, place.config(settings or ()), recipe), as_json=as_json)
+        return
     with open_session(workspace, settings, engine, workers, ray_address) as session:
         report = api.run_recipe(session.workspace, session.config, recipe, session.engine, say)
     show(report.as_dict() if as_json else report.counts(), f"recipe {report.recipe}", as_json=as_json)

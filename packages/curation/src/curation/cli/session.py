@@ -52,6 +52,12 @@ class Session:
     engine: Engine
 
 
+def show_foresight(found: api.Foresight, *, as_json: bool) -> None:
+    """What a dry run found, then what is missing. Errors: MissingInput when something is."""
+    show(found.as_dict() if as_json else found.values, f"{found.step}, dry run", as_json=as_json, lines=found.lines())
+    found.require_complete()
+
+
 @contextmanager
 def open_session(
     workspace: Path, settings: list[str] | None, engine: str | None, workers: int | None, ray_address: str | None

@@ -49,7 +49,7 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
     """Deduplicate an embedded pool and write its dedup folder. `say` gets lines for the person who waits."""
     store, folder = inputs.store, inputs.folder
     remove_drafts(folder)
-    limits = thresholds_of(settings, store, bool(inputs.references))
+    limits = thresholds_of(settings, store.model, store.settings, bool(inputs.references))
     pool = load_pool(store, inputs.catalog_folder, inputs.filtered)
     plan = plan_of(settings.index, len(pool), store.dim)
     say(f"index {plan.describe()}")

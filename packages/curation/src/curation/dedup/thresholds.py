@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from contracts.embedding_store import EmbeddingStore
 from contracts.errors import UserError
 from curation.dedup.config import DedupConfig
 
@@ -20,13 +21,14 @@ class Thresholds:
     maybe: float | None = None
 
 
-def thresholds_of(settings: DedupConfig, store: EmbeddingStore, with_references: bool) -> Thresholds:
-    """Asked values, else the embedder's own. Errors: UserError when nobody knows one, or when "may be the same" is not
-    below "the same".
+def thresholds_of(settings: DedupConfig, model: str, known: Mapping[str, Any], with_references: bool) -> Thresholds:
+    """Asked values, else the model's own, which `known` has by name.
+
+    Errors: UserError when nobody knows one, or when "may be the same" is not below "the same".
     """
-    same = _one("threshold", settings.threshold, store, "default_threshold")
+    same = _one("threshold", settings.threshold, model, known.get("default_threshold"))
     against = (
-        _one("against-threshold", settings.against_threshold, store, "default_against_threshold")
+        _one("against-threshold", settings.against_threshold, model, known.get("default_against_threshold"))
         if with_references
         else same
     )
@@ -40,13 +42,12 @@ def thresholds_of(settings: DedupConfig, store: EmbeddingStore, with_references:
     return Thresholds(same, against, min(same, against, *asked), maybe)
 
 
-def _one(option: str, asked: float | None, store: EmbeddingStore, name: str) -> float:
+def _one(option: str, asked: float | None, model: str, known: Any) -> float:
     if asked is not None:
         return asked
-    known = store.settings.get(name)
     if known is None:
         raise UserError(
-            f"the model {store.model} has no measured threshold: give --{option} (the paper's for SSCD are "
+            f"the model {model} has no measured threshold: give --{option} (the paper's for SSCD are "
             "0.6, and 0.45 against references)"
         )
     return float(known)

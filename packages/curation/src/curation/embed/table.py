@@ -93,6 +93,15 @@ def load_embedder(spec: str, settings: EmbedConfig | None = None) -> Embedder:
     )
 
 
+def is_local(spec: str) -> bool:
+    """Whether a model can be had without a download: a built-in one, a file, a folder, or a name that nothing has."""
+    library, colon, _ = spec.partition(":")
+    if colon and library in LIBRARIES:
+        return "=" in spec
+    path = Path(spec)
+    return path.suffix in FILE_EMBEDDERS or path.is_dir() or not _HUB_ID.fullmatch(spec)
+
+
 def model_folder(path: Path) -> Path:
     """The folder with config.json: the given one, or the export/ of a run. Errors: MissingInput."""
     for folder in (path, path / "export"):
