@@ -45,9 +45,21 @@ def dinov2(tmp_path: Path) -> str:
         (["vitp14"], EXACT, {"dino_local", "dino_global", "koleo", "ibot"}),
         (["vitp8"], [*EXACT, "objective.ibot_tokens=subset", "crops.local_crops=0"], {"dino_global", "ibot"}),
         (["vitp14"], [*EXACT, "objective.heads.shared=true", "teacher.cache.gib=1"], {"dino_local", "ibot"}),
+        (["vitp8"], ["teacher.grid=6"], {"cls", "patch"}),
+        (["vitp8"], [*EXACT, "teacher.grid=3", "teacher.cache.gib=1"], {"dino_local", "ibot"}),
         (["vitp16", "vitp4"], [], {f"{name}/{term}" for name in ("vitp16", "vitp4") for term in ("cls", "patch")}),
     ],
-    ids=["features", "another patch size", "relations", "new heads", "subset", "one head, cache", "two students"],
+    ids=[
+        "features",
+        "another patch size",
+        "relations",
+        "new heads",
+        "subset",
+        "one head, cache",
+        "finer grid",
+        "coarser grid, cache",
+        "two students",
+    ],
 )
 def test_every_mode_learns_from_it(
     dinov2: str, pictures: Path, tmp_path: Path, students: list[str], more: list[str], terms: set[str]

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from contracts.errors import MissingInput
 from distill.teachers.newest_run import newest_teacher
 from distill.teachers.teacher import open_teacher, teacher_fingerprint
+from trainer.data.batch import CropBatch
 from trainer.export.model_folder import load_model
 
 CPU = torch.device("cpu")
@@ -36,6 +38,32 @@ def test_precision_changes_the_weights_and_not_the_meaning(make_teacher: Callabl
     assert half.cls.dtype == torch.float32
     assert not torch.equal(half.cls, full.cls)
     assert torch.nn.functional.cosine_similarity(half.cls, full.cls).min() > 0.98
+
+
+def test_a_grid_of_its_own_changes_what_it_sees_and_not_how_many_patches_it_tells(
+    make_teacher: Callable[..., Path], make_batch: Callable[..., CropBatch]
+) -> None:
+    """Crops of 16 px, 4 x 4 patches for the student; the teacher sees 2 x 2 of them, each told four times over."""
+    teacher, batch = open_teacher(make_teacher(), CPU), make_batch()
+    same = teacher.look(batch, 4)
+    teacher.grid = 4
+    assert torch.equal(teacher.look(batch, 4).patches, same.patches)
+    teacher.grid = 2
+    small = interpolate(batch.global_crops, size=(8, 8), mode="bicubic", antialias=True)
+    wanted, said = teacher.tokens(small), teacher.look(batch, 4)
+    assert torch.equal(said.cls, wanted.cls)
+    assert not torch.allclose(said.cls, same.cls, atol=1e-3)
+    corners = said.patches[:, [0, 3, 12, 15]]
+    assert said.patches.shape == same.patches.shape
+    assert torch.allclose(corners, wanted.patches, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_compiled_teacher_says_the_same(make_teacher: Callable[..., Path]) -> None:
+    folder, images = make_teacher(), torch.randn(2, 3, 16, 16)
+    plain, compiled = open_teacher(folder, CPU).tokens(images), open_teacher(folder, CPU, compiled=True).tokens(images)
+    assert torch.allclose(plain.cls, compiled.cls, atol=1e-4)
+    assert torch.allclose(plain.patches, compiled.patches, atol=1e-4)
 
 
 def test_each_head_serves_its_tokens(make_teacher: Callable[..., Path]) -> None:

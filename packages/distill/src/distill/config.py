@@ -36,6 +36,11 @@ class TeacherSection(StrictModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the teacher's backbone; auto is bf16 on GPUs that have it and fp32 elsewhere"
     )
+    grid: int | None = Field(
+        None,
+        ge=1,
+        description="patches along a side of the teacher's view; none takes the students' grid, another is resampled",
+    )
     head_steps: int = Field(
         5000, ge=0, description="steps that learn new heads on a teacher without, before objective.kind prototypes"
     )

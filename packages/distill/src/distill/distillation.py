@@ -100,7 +100,7 @@ def build_job(planned: PlannedDistillation, run: RunFolder, device: torch.device
     """Everything the loop needs, from a plan, and the teacher in it. Weights depend on run.seed alone."""
     config, plan = planned.config, planned.plan
     teacher = Teacher(planned.teacher, device, plan.teacher.precision, config.teacher.compile)
-    teacher.cache = _open_cache(planned, run)
+    teacher.cache, teacher.grid = _open_cache(planned, run), config.teacher.grid
     torch.manual_seed(config.run.seed)
     groups = RankGroups(config.students.ranks) if config.students.ranks else None
     method = build_method(config, teacher, groups).to(device)
@@ -176,6 +176,7 @@ def _open_cache(planned: PlannedDistillation, run: RunFolder) -> TokenCache | No
         "teacher": plan.teacher.fingerprint,
         "precision": plan.teacher.precision,
         "global_px": plan.teacher.global_px,
+        "patch_grid": plan.patch_grid,
         "images": plan.data["fingerprint"] or str(Path(config.data.path).resolve()),
         "crops": plain_values(config.crops),
         "seed": config.run.seed,

@@ -9,7 +9,6 @@ import torch
 
 from contracts.errors import ConfigError
 from distill.config import DistillConfig, PrototypeObjective
-from distill.matching_views import side_for
 from distill.recipe import check_teacher, student_backbones
 from distill.students.rank_groups import check_groups
 from distill.teachers.teacher import native_grid, teacher_fingerprint
@@ -76,8 +75,7 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, 
     micro = _micro_batch(config, ranks)
     fingerprint = teacher_fingerprint(teacher)
     schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
-    reference = parse_arch(config.students.archs[0]).patch_size
-    side = side_for(config.crops.global_px, reference, teacher.backbone.patch_size)
+    grid = config.crops.global_px // parse_arch(config.students.archs[0]).patch_size
     return DistillPlan(
         device=str(device),
         precision=choose_precision(config.run.precision, device),
@@ -99,12 +97,12 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, 
             folder=str(teacher.folder),
             fingerprint=fingerprint,
             precision=choose_precision(config.teacher.precision, device),
-            global_px=side,
+            global_px=(config.teacher.grid or grid) * teacher.backbone.patch_size,
             parameters=sum(p.numel() for p in teacher.backbone.parameters()),
             head_steps=_head_steps(config, teacher),
         ),
         students=_students(config),
-        patch_grid=config.crops.global_px // reference,
+        patch_grid=grid,
         workers=choose_workers(config.data.workers, device, ranks),
         peak_lr=fitted.settings.lr,
         schedules=schedules,
@@ -142,10 +140,10 @@ def _notes(config: DistillConfig, source: ImageSource, teacher: LoadedModel) -> 
         notes.append(
             f"the {len(source)} images are fewer than a batch of {config.run.batch_size}: images repeat inside a batch"
         )
-    grid = config.crops.global_px // parse_arch(config.students.archs[0]).patch_size
+    grid = config.teacher.grid or config.crops.global_px // parse_arch(config.students.archs[0]).patch_size
     if grid != native_grid(teacher):
         notes.append(
-            f"crops have {grid} x {grid} patches and the teacher was made for {native_grid(teacher)} a side: its "
+            f"the teacher sees crops of {grid} x {grid} patches and was made for {native_grid(teacher)} a side: its "
             "position table is resampled"
         )
     return notes

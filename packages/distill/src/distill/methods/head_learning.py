@@ -19,7 +19,6 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from distill.matching_views import at_side, side_for
 from distill.methods.loss_terms import joined
 from distill.teachers.teacher import Teacher, TeacherTokens
 from trainer.data.batch import CropBatch
@@ -94,10 +93,8 @@ class HeadLearning(Method):
 
     def _views(self, batch: CropBatch) -> tuple[TeacherTokens, Tensor]:
         """The teacher's tokens, and its patches of the mirrored crops put back in place."""
-        reference, patch = self.settings.reference_patch, self.teacher.patch_size
-        side = side_for(batch.global_crops.shape[-1], reference, patch)
-        mirrored = self.teacher.tokens(at_side(batch.global_crops, side).flip(-1)).patches
-        h = side // patch
+        crops, reference = batch.global_crops, self.settings.reference_patch
+        mirrored, h = self.teacher.on_grid(crops.flip(-1), reference).patches, crops.shape[-1] // reference
         return self.teacher.look(batch, reference), mirrored.view(len(mirrored), h, h, -1).flip(2).flatten(1, 2)
 
     def _targets(self, views: Sequence[TeacherTokens], temp: float) -> list[StepTargets]:

@@ -55,7 +55,9 @@ class RankGroups:
     def _own_ranks(self) -> dist.ProcessGroup:
         """The process group of this rank. All ranks must come here together."""
         ends = list(accumulate(self.sizes))
-        made = [dist.new_group(list(range(end - size, end))) for size, end in zip(self.sizes, ends, strict=True)]
+        made: list[dist.ProcessGroup] = [
+            dist.new_group(list(range(end - size, end))) for size, end in zip(self.sizes, ends, strict=True)
+        ]
         return made[self.student]
 
     def average_gradients(self, student: nn.Module) -> None:

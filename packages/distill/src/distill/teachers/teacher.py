@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from contracts.config import config_sha256
 from contracts.model_folder import BACKBONE_FILE, HEADS_FILE
 from contracts.publish import sha256_file
-from distill.matching_views import at_side, side_for
+from distill.matching_views import at_grid, at_side
 from distill.teachers.token_cache import TokenCache, as_rows, from_rows
 from trainer.data.batch import CropBatch
 from trainer.export.model_folder import Backbone, LoadedModel, load_model
@@ -36,10 +36,12 @@ class Teacher:
     """Backbone and, where it has them, heads. Not a module: its weights belong to no checkpoint of the student's run.
 
     Heads stay in float32; the backbone computes in `precision`. With a `cache`, crops that were seen before are not
-    computed again, and all tokens are rounded to half precision, so that a hit and a miss are the same numbers.
+    computed again, and all tokens are rounded to half precision, so that a hit and a miss are the same numbers. With a
+    `grid`, it sees crops at so many patches a side, and its patch tokens are resampled to the students' grid.
     """
 
     cache: TokenCache | None = None
+    grid: int | None = None
 
     def __init__(self, model: LoadedModel, device: torch.device, precision: str, compiled: bool = False) -> None:
         self.model = model
@@ -69,18 +71,32 @@ class Teacher:
         return cast(PrototypeHead, self.heads["ibot_head"]) if "ibot_head" in self.heads else self.dino_head
 
     def look(self, batch: CropBatch, reference_patch: int) -> TeacherTokens:
-        """Tokens of the global crops, each at the side that gives as many patches as `reference_patch` does."""
-        crops = at_side(batch.global_crops, side_for(batch.global_crops.shape[-1], reference_patch, self.patch_size))
-        return self.tokens(crops) if self.cache is None else self._remembered(self.cache, batch, crops)
+        """Tokens of the global crops, as many patches as `reference_patch` gives.
 
-    def _remembered(self, cache: TokenCache, batch: CropBatch, crops: Tensor) -> TeacherTokens:
+        Shapes: global_crops [2 * B, C, S, S] -> cls [2 * B, D], patches [2 * B, N, D].
+        """
+        if self.cache is None:
+            return self.on_grid(batch.global_crops, reference_patch)
+        return self._remembered(self.cache, batch, reference_patch)
+
+    def on_grid(self, crops: Tensor, reference_patch: int) -> TeacherTokens:
+        """Tokens of crops at the size of the teacher's view, on the patch grid that `reference_patch` gives.
+
+        Shapes: crops [B, C, S, S] -> cls [B, D], patches [B, N, D].
+        """
+        grid = crops.shape[-1] // reference_patch
+        said = self.tokens(at_side(crops, (self.grid or grid) * self.patch_size))
+        return TeacherTokens(said.cls, at_grid(said.patches, grid))
+
+    def _remembered(self, cache: TokenCache, batch: CropBatch, reference_patch: int) -> TeacherTokens:
         """Tokens from the cache, where it has them; what is new is computed in one pass and kept."""
+        crops = batch.global_crops
         names = [f"{key}:{number}" for key, number in zip(batch.keys, batch.crop_numbers, strict=True)]
         rows = cache.find(names)
         missing = [index for index, row in enumerate(rows) if row is None]
         if missing:
             both = [view * len(names) + index for view in range(2) for index in missing]
-            said = self.tokens(crops[both])
+            said = self.on_grid(crops[both], reference_patch)
             for index, row in zip(missing, as_rows(said.cls, said.patches), strict=True):
                 rows[index] = row
                 cache.keep(names[index], row)
