@@ -34,7 +34,6 @@ from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
 from curation.filter_step import FilterStepReport, run_filter
 from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
-from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
 from curation.import_step import ImportRequest, run_import
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
@@ -60,7 +59,6 @@ __all__ = [
     "Explanation",
     "FilterStepReport",
     "Foresight",
-    "Foresight",
     "ImportReport",
     "ImportRequest",
     "NewWorkspace",
@@ -80,9 +78,6 @@ __all__ = [
     "embed",
     "explain",
     "filter_images",
-    "foresee_dedup",
-    "foresee_recipe_file",
-    "foresee_retrieve",
     "foresee_dedup",
     "foresee_recipe_file",
     "foresee_retrieve",
@@ -248,11 +243,6 @@ def run_recipe(
 ) -> RecipeReport:
     """Run the steps of a recipe file; what is done already and has not changed is not done again."""
     return run_steps(workspace, config, read_recipe(recipe), engine, say)
-
-
-def foresee_recipe_file(workspace: Workspace, config: CurateConfig, recipe: Path) -> Foresight:
-    """What the steps of a recipe file would do, and which sets and models are missing; nothing is run."""
-    return foresee_recipe(workspace, config, read_recipe(recipe))
 
 
 def foresee_recipe_file(workspace: Workspace, config: CurateConfig, recipe: Path) -> Foresight:
