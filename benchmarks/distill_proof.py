@@ -100,6 +100,7 @@ def one_seed(asked: argparse.Namespace, teacher: str, seed: int, work: Path) -> 
     settings: dict[str, Any] = {
         "test": asked.test,
         "scratch": [alone],
+        "tasks": ["knn"],
         "image_px": PROBE_PX,
         "max_images": asked.max_images,
     }

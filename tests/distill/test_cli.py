@@ -34,9 +34,11 @@ def test_the_newest_run_teaches_when_none_is_named(
     assert report["run"].startswith("runs/distill-vitn8-")
     assert "the newest pretrained run" in said.err
     asked = ["evaluate", report["run"], "--data", str(pictures), "--image-px", "16", "--device", "cpu", "--json"]
+    asked.append("--no-baselines")
     assert run(app, asked) == 0
-    rows = json.loads(capsys.readouterr().out)["table"]["rows"]
-    assert rows[0][0] == "teacher"
+    table = json.loads(capsys.readouterr().out)["table"]
+    assert [row[0] for row in table["rows"]] == ["teacher", "student vitn8"]
+    assert table["header"][-5:] == ["linear (%)", "CKA", "cosine", "params (M)", "images/s"]
     assert run(app, ["export", report["run"], "--format", "official", "--out", "official"]) == 0
     assert (tmp_path / "official" / "teacher_checkpoint.pth").is_file()
 

@@ -111,7 +111,7 @@ def evaluate(
     test: str | None = None,
     teacher: str | None = None,
     scratch: Sequence[str] = (),
-    tasks: Sequence[str] = ("knn",),
+    tasks: Sequence[str] = ("knn", "linear"),
     image_px: int | None = None,
     max_images: int | None = None,
     baselines: bool = True,

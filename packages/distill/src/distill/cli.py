@@ -17,7 +17,6 @@ app = typer.Typer(
     name="distill",
     help="Small ViTs from a frozen teacher. Example: distill run --student vits14 --teacher runs/my-run",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -102,7 +101,10 @@ def evaluate(
         list[str] | None,
         typer.Option("--scratch", help="A model of a student's size that had no teacher; repeatable."),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", help="knn, linear or retrieval; repeatable.")] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="knn, linear or retrieval; repeatable (default: knn and linear)."),
+    ] = None,
     image_px: Annotated[int | None, typer.Option("--image-px", help="Image side (default: each model's own).")] = None,
     max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
     baselines: Annotated[
@@ -119,7 +121,7 @@ def evaluate(
     Example: distill evaluate runs/distill-vits14-1a2b3c4d --data probe/train --test probe/test
     """
     asked: dict[str, Any] = {"image_px": image_px, "max_images": max_images, "baselines": baselines, "device": device}
-    asked |= {"scratch": scratch or (), "tasks": task or ("knn",)}
+    asked |= {"scratch": scratch or (), "tasks": task or ("knn", "linear")}
     report = api.evaluate(students, data, test=test, teacher=teacher, **asked)
     if as_json:
         print_json(report)
