@@ -128,14 +128,16 @@ def main() -> None:
         truth = read_truth(corpus, set(filter(None, asked.without.split(","))))
         results, found = run_tools(truth, asked, scratch)
         show(results)
-        if asked.plot:
-            curves = {name: curve(truth, pairs) for name, pairs in found.items()}
-            draw(asked.plot, curves, {one["tool"]: one["without_hard"]["at_p99"]["per_edit"] for one in results})
         if not asked.no_commands and not asked.without:
             results.append(run_commands(truth, scratch))
             show_commands(results[-1])
     if asked.out:
         asked.out.write_text(json.dumps(results, indent=1) + "\n")
+    if asked.plot:
+        # A tool that never reaches the precision has no column.
+        easy = {str(one["tool"]): one["without_hard"] for one in results if "without_hard" in one}
+        reached = {name: one["at_p99"]["per_edit"] for name, one in easy.items() if "at_p99" in one}
+        draw(asked.plot, {name: curve(truth, pairs) for name, pairs in found.items()}, reached)
 
 
 if __name__ == "__main__":

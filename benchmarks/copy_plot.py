@@ -33,7 +33,7 @@ def draw(file: Path, curves: Curves, per_edit: PerEdit) -> None:
     for tool, edit in np.ndindex(shown.shape):
         value = shown[tool, edit]
         right.text(tool, edit, f"{value:.2f}", ha="center", va="center", fontsize=6, color="w" if value > 0.7 else "k")
-    right.set_title("Copies found at precision 0.99")
+    right.set_title("Copies found at precision 0.99, pages and shapes left out")
     figure.savefig(file, dpi=100)
     plt.close(figure)
 
