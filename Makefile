@@ -41,6 +41,13 @@ test-gpu: $(VENV)/.ok
 	$(PY) -m pytest -m gpu --timeout 1800
 .PHONY: test test-all test-gpu
 
+# The documentation as a site in site/; a dead link is an error.
+docs: $(VENV)/.ok
+	$(PY) docs/write_configuration.py
+	$(PY) docs/write_cli.py
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+.PHONY: docs
+
 CODE := packages tests pipelines benchmarks docs
 lint: $(VENV)/.ok
 	$(VENV)/bin/ruff check $(CODE)
@@ -59,5 +66,5 @@ bench: $(VENV)/.ok
 .PHONY: bench
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo site .mypy_cache .ruff_cache .pytest_cache
 .PHONY: clean

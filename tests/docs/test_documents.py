@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,21 @@ def test_the_settings_page_is_current() -> None:
     script = "import runpy; print(runpy.run_path('docs/write_configuration.py')['page'](), end='')"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (ROOT / "docs" / "configuration.md").read_text() == done.stdout, "run: python docs/write_configuration.py"
+
+
+def test_the_commands_page_is_current() -> None:
+    script = "import runpy; print(runpy.run_path('docs/write_cli.py')['page'](), end='')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (ROOT / "docs" / "cli.md").read_text() == done.stdout, "run: python docs/write_cli.py"
+
+
+def test_the_site_builds_without_a_dead_link_or_a_page_that_is_nowhere_in_its_menu(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    home = (tmp_path / "site" / "index.html").read_text()
+    assert "Winnow" in home and "fonts.googleapis.com" not in home
 
 
 @cache
