@@ -163,7 +163,8 @@ def measured(asked: argparse.Namespace, place: Path) -> dict[str, Any]:
     folder, batch, patch = teacher_folder(asked, place), make_batch(asked), parse_arch(asked.students[0]).patch_size
 
     def teacher(kind: type[Teacher] = Teacher, precision: str = "fp32", cached: bool = False) -> Teacher:
-        made = kind(load_model(folder), CPU, precision)
+        model = load_model(folder)
+        made = kind(model.backbone, model.heads, CPU, precision)
         made.cache = TokenCache(place / "cache", {}, limit_gib=1) if cached else None
         return made
 

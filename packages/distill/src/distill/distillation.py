@@ -99,7 +99,8 @@ def _train(planned: PlannedDistillation, run: RunFolder, device: torch.device) -
 def build_job(planned: PlannedDistillation, run: RunFolder, device: torch.device) -> tuple[TrainJob, Teacher]:
     """Everything the loop needs, from a plan, and the teacher in it. Weights depend on run.seed alone."""
     config, plan = planned.config, planned.plan
-    teacher = Teacher(planned.teacher, device, plan.teacher.precision, config.teacher.compile)
+    model = planned.teacher
+    teacher = Teacher(model.backbone, model.heads, device, plan.teacher.precision, config.teacher.compile)
     teacher.cache, teacher.grid = _open_cache(planned, run), config.teacher.grid
     torch.manual_seed(config.run.seed)
     groups = RankGroups(config.students.ranks) if config.students.ranks else None

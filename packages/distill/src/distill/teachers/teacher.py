@@ -43,11 +43,12 @@ class Teacher:
     cache: TokenCache | None = None
     grid: int | None = None
 
-    def __init__(self, model: LoadedModel, device: torch.device, precision: str, compiled: bool = False) -> None:
-        self.model = model
+    def __init__(
+        self, backbone: Backbone, heads: nn.ModuleDict, device: torch.device, precision: str, compiled: bool = False
+    ) -> None:
         self.dtype = DTYPES[precision]
-        self.backbone: Backbone = model.backbone.requires_grad_(False).eval().to(device=device, dtype=self.dtype)
-        self.heads: nn.ModuleDict = model.heads.requires_grad_(False).eval().to(device)
+        self.backbone: Backbone = backbone.requires_grad_(False).eval().to(device=device, dtype=self.dtype)
+        self.heads: nn.ModuleDict = heads.requires_grad_(False).eval().to(device)
         self._run = torch.compile(self.backbone) if compiled else self.backbone
 
     @property
@@ -125,7 +126,8 @@ class Teacher:
 
 def open_teacher(spec: Path | str, device: torch.device, precision: str = "fp32", compiled: bool = False) -> Teacher:
     """Open a run, a model folder, a Hugging Face folder or a hub id as a teacher. Errors: UserError of load_model."""
-    return Teacher(load_model(spec), device, precision, compiled)
+    model = load_model(spec)
+    return Teacher(model.backbone, model.heads, device, precision, compiled)
 
 
 def teacher_fingerprint(model: LoadedModel) -> str:
