@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -43,15 +45,17 @@ def make_worker(catalog_folder: str, settings: IngestConfig) -> Callable[[Ingest
     read = ReadSettings(settings.limits.max_bytes, settings.download)
 
     def work(part: IngestPart) -> PartCounts:
+        read_ns = time.time_ns()
         table = catalogue(offered(part.origin, read), part.source, settings.limits)
-        return publish_part(table, Path(catalog_folder), part.number)
+        return publish_part(table, Path(catalog_folder), part.number, read_ns)
 
     return work
 
 
-def publish_part(table: pa.Table, catalog_folder: Path, number: int) -> PartCounts:
-    """Publish a part and count it."""
+def publish_part(table: pa.Table, catalog_folder: Path, number: int, read_ns: int) -> PartCounts:
+    """Publish a part and count it. `read_ns`: when reading began, kept as the file's mtime (ingest.gone_or_changed)."""
     write_table(part_file(catalog_folder, number), table, CATALOG)
+    os.utime(part_file(catalog_folder, number), ns=(read_ns, read_ns))
     reasons = Counter(error.partition(":")[0] for error in table.column("error").drop_null().to_pylist())
     return PartCounts(table.num_rows, sum(table.column("byte_count").drop_null().to_pylist()), dict(reasons))
 

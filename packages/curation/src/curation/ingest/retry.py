@@ -72,8 +72,13 @@ def retry_failed(catalog_folder: Path, settings: IngestConfig, engine: Engine) -
 
 
 def _quarantined(folder: Path, number: int) -> bool:
-    errors = read_table(part_file(folder, number), CATALOG, ["error"]).column("error")
-    return bool(len(errors) > errors.null_count)
+    return bool(pc.any(waits_for_retry(read_table(part_file(folder, number), CATALOG, ["error"]))).as_py())
+
+
+def waits_for_retry(table: pa.Table) -> pa.ChunkedArray:
+    """Which rows are in quarantine for what retrying may mend; what is gone waits until a source offers it again."""
+    error = table.column("error").cast(pa.string())
+    return pc.and_(pc.is_valid(error), pc.invert(pc.fill_null(pc.starts_with(error, "gone:"), False)))
 
 
 def make_worker(catalog_folder: str, settings: IngestConfig) -> Callable[[int], tuple[int, int]]:
@@ -86,9 +91,11 @@ def make_worker(catalog_folder: str, settings: IngestConfig) -> Callable[[int], 
 
 
 def _retry_part(folder: Path, number: int, settings: IngestConfig) -> tuple[int, int]:
-    before = read_table(part_file(folder, number), CATALOG)
+    read_ns, before = time.time_ns(), read_table(part_file(folder, number), CATALOG)
+    last_ns = part_file(folder, number).stat().st_mtime_ns
+    waits = waits_for_retry(before)
     source = str(before.column("source")[0].as_py())
-    bad = before.filter(pc.is_valid(before.column("error"))).column("uri").to_pylist()
+    bad = before.filter(waits).column("uri").to_pylist()
     cut = [split_uri(uri)[0] for uri in bad if uri.endswith("#")]
     if cut:
         # An archive that broke off is a part of its own, and is read from its beginning.
@@ -97,10 +104,10 @@ def _retry_part(folder: Path, number: int, settings: IngestConfig) -> tuple[int,
             _archive(cut[0], settings.subset_of(source)), ReadSettings(settings.limits.max_bytes, settings.download)
         )
     else:
-        kept = before.filter(pc.is_null(before.column("error")))
+        kept = before.filter(pc.invert(waits))
         images = _read_again(bad, _Stores(folder, number, settings))
     fresh = catalogue(images, source, settings.limits)
-    publish_part(pa.concat_tables([kept, fresh.cast(kept.schema)]), folder, number)
+    publish_part(pa.concat_tables([kept, fresh.cast(kept.schema)]), folder, number, read_ns if cut else last_ns)
     return len(bad), fresh.column("error").null_count - (before.num_rows - len(bad) if cut else 0)
 
 

@@ -50,8 +50,8 @@ def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *,
             if key_of_bytes(data) != sample["key"]:
                 what = "has changed since it was catalogued" if data else "is no longer there"
                 raise BrokenArtifact(
-                    f"{sample['uri']} {what}: put it back, or remove the workspace's catalog folder (of a seed set: "
-                    "sets/NAME/catalog) and run the steps again; what is embedded stays"
+                    f"{sample['uri']} {what}: put it back, or run `curate ingest` and the steps after it again (for a "
+                    "seed set `curate retrieve`), which read it anew; what is embedded stays"
                 )
             _add(tar, f"{sample['key']}.{ending_of(sample['format'])}", data)
             _add(tar, f"{sample['key']}.json", sample_json(sample, with_uri=with_uri))
