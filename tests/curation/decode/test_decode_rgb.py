@@ -27,11 +27,11 @@ def close(a: np.ndarray, b: np.ndarray, levels: float) -> bool:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_exif_orientation_agrees_with_pillow(orientation: int, form: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
+    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(form, {})
     data = encode(Image.fromarray(PICTURE), form, exif=exif, **options)
     from PIL import ImageOps
 
@@ -65,6 +65,11 @@ def test_sixteen_bits_keep_their_brightness() -> None:
     wide = (np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 4).astype(np.uint16)
     pixels = decode_rgb(encode(Image.fromarray(wide), "PNG"))
     assert close(pixels[..., 0], (wide / 257).round().astype(np.uint8), 0.6)
+
+
+def test_a_format_that_cannot_seek_is_read() -> None:
+    wide = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(48, 0)
+    assert decode_rgb(encode(Image.fromarray(wide), "SPIDER"))[0, [0, 63], 0].tolist() == [0, 255]
 
 
 def test_an_animation_gives_its_first_frame() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from curation.decode.bad_image import BadImage
 from curation.decode.jpeg import START, NotPlain, decode_jpeg, jpeg_orientation, jpeg_size
 from curation.decode.limits import DecodeLimits
-from curation.decode.pillow_image import decode_pillow, open_lazily, pillow_orientation
+from curation.decode.pillow_image import decode_pillow, open_lazily, pillow_orientation, shown_size
 
 Pixels = NDArray[np.uint8]
 
@@ -72,7 +72,7 @@ def _open_with_pillow(data: bytes, limits: DecodeLimits) -> OpenedImage:
     if orientation is None:
         image, orientation = open_lazily(data), 1
     form = str(image.format or "unknown").lower()
-    return OpenedImage(form, *_shown(width, height, orientation), orientation, data, image)
+    return OpenedImage(form, *shown_size(image, orientation), orientation, data, image)
 
 
 def _shown(width: int, height: int, orientation: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from curation.decode.bad_image import BadImage, code_of
 
 Pixels = NDArray[np.uint8]
 
-ORIENTATION_TAG = 0x0112
+ORIENTATION_TAG, _WIDTH_TAG, _HEIGHT_TAG = 0x0112, 0x0100, 0x0101
 # Formats that Pillow knows by name and that are refused: EPS runs an external program, the others have no decoder.
 REFUSED_FORMATS = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 
@@ -60,7 +60,8 @@ def decode_pillow(image: Any) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image.seek(0)
+            if image.tell():
+                image.seek(0)  # only then: formats of one picture do not seek
             image.load()
             return np.ascontiguousarray(np.asarray(_to_rgb(_upright(image))))
     except Image.DecompressionBombError as error:
@@ -69,6 +70,19 @@ def decode_pillow(image: Any) -> Pixels:
         raise BadImage("too_large", "does not fit in memory") from None
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged data
         raise BadImage(code_of(str(error)), f"{type(error).__name__}: {error}") from None
+
+
+def shown_size(image: Any, orientation: int) -> tuple[int, int]:
+    """(width, height) in px after EXIF orientation, of an image that is not loaded. TIFFs may tell theirs upright."""
+    width, height = image.size
+    if orientation < 5 or (image.format == "TIFF" and (height, width) == _stored_size(image)):
+        return width, height
+    return height, width
+
+
+def _stored_size(image: Any) -> tuple[int, int] | None:
+    width, height = (image.tag_v2.get(tag) for tag in (_WIDTH_TAG, _HEIGHT_TAG))
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
 
 def _upright(image: Any) -> Any:
