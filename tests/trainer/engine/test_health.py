@@ -6,7 +6,7 @@ import pytest
 
 from trainer.engine.health import HealthWatch
 
-GOOD = {"rank_me": 30.0, "dino_target_entropy": 0.5, "dino_loss_over_ln_k": 0.7}
+GOOD = {"rank_me": 30.0, "feature_cosine": 0.4, "student_lead": 1e-3, "dino_target_entropy": 0.5, "dino_loss_over_ln_k": 0.7}
 
 
 def warnings_over(diagnostics: dict[str, float], steps: range) -> list[str]:

@@ -11,6 +11,7 @@ from trainer.config.objective import GramSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
 from trainer.config.pretrain import PretrainConfig
 from trainer.config.run import RunSection
+from trainer.layers.rope import RopeSettings
 from trainer.methods.dinov2_settings import DinoV2Settings
 from trainer.methods.gram_anchor import GramSettings
 from trainer.models.heads import HeadSettings
@@ -32,6 +33,7 @@ def backbone_settings(config: PretrainConfig) -> VitSettings:
         layer_scale=m.layer_scale,
         position=m.position,
         resampling=m.resampling,
+        rope=RopeSettings(m.rope.base, m.rope.shift, m.rope.jitter, m.rope.rescale),
         drop_path_rate=m.drop_path_rate,
         drop_path_uniform=m.drop_path_uniform,
         attention=m.attention,
@@ -47,6 +49,7 @@ def head_settings(section: HeadSection) -> HeadSettings:
         bottleneck_dim=section.bottleneck_dim,
         layers=section.layers,
         weight_norm=section.weight_norm,
+        mlp_bias=section.mlp_bias,
     )
 
 
@@ -62,6 +65,8 @@ def method_settings(config: PretrainConfig) -> DinoV2Settings:
         dino_weight=losses.dino_weight,
         ibot_weight=losses.ibot_weight,
         koleo_weight=losses.koleo_weight,
+        koleo_min_distance=losses.koleo_min_distance,
+        koleo_distributed=losses.koleo_distributed,
         gram=_gram_settings(losses.gram),
         layerwise_decay=optim.layerwise_decay,
         patch_embed_multiplier=optim.patch_embed_lr_multiplier,
@@ -81,6 +86,8 @@ def high_resolution_config(config: PretrainConfig) -> PretrainConfig | None:
     values["model"] |= {"init_from": None, "freeze_backbone_steps": 0}
     values["crops"] |= {"global_px": phase.global_px, "local_px": phase.local_px}
     values["optim"]["lr"] = phase.lr
+    if config.losses.gram is not None:
+        values["losses"]["gram"]["start_step"] = 0
     values["schedules"]["for_steps"] = config.schedules.for_steps or config.run.steps
     values["run"] |= {
         "steps": phase.steps,

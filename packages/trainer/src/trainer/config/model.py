@@ -9,6 +9,15 @@ from pydantic import Field
 from contracts.config import StrictModel
 
 
+class RopeSection(StrictModel):
+    """Rotary positions, used with position: rope. Source: DINOv3 (arXiv 2508.10104), section 3.2."""
+
+    base: float = Field(100.0, gt=1, description="largest period over the smallest")
+    shift: float = Field(0.0, ge=0, description="largest offset of coordinates in -1..1 in training; 0: none")
+    jitter: float = Field(1.0, ge=1, description="largest factor of each axis in training; 1: none")
+    rescale: float = Field(1.0, ge=1, description="largest factor of both axes in training; 1: none")
+
+
 class ModelSection(StrictModel):
     """The backbone. Source: DINOv2 (arXiv 2304.07193), Table 16 and 17."""
 
@@ -19,7 +28,10 @@ class ModelSection(StrictModel):
     drop_path_rate: float = Field(0.3, ge=0, lt=1, description="share of samples that a residual branch skips")
     drop_path_uniform: bool = Field(True, description="same rate in every block; false: grows linearly from 0")
     position: Literal["learned", "rope"] = Field("learned", description="position embedding")
-    resampling: str = Field("official", description="how a learned position table is resized to another grid")
+    resampling: Literal["official", "official_registers", "huggingface", "timm"] = Field(
+        "official", description="how a learned position table is resized to another grid"
+    )
+    rope: RopeSection = Field(RopeSection(), description="rotary positions")
     init_from: str | None = Field(
         None, description="run, model folder or hub id to start from; positions are resized to crops.global_px"
     )
@@ -39,6 +51,7 @@ class HeadSection(StrictModel):
     hidden_dim: int = Field(2048, ge=1, description="width of the hidden layers")
     bottleneck_dim: int = Field(256, ge=1, description="width before the prototypes")
     layers: int = Field(3, ge=1, description="linear layers before the prototypes")
+    mlp_bias: bool = Field(True, description="biases of the hidden layers")
     weight_norm: bool = Field(True, description="prototypes as length times direction, as DINOv2 does")
 
 

@@ -25,6 +25,13 @@ class LossesSection(StrictModel):
     dino_weight: float = Field(1.0, ge=0, description="weight of the image loss")
     ibot_weight: float = Field(1.0, ge=0, description="weight of the masked patch loss")
     koleo_weight: float = Field(0.1, ge=0, description="weight of the uniformity loss on class tokens")
+    koleo_min_distance: float = Field(
+        1e-4,
+        ge=0,
+        description="distance of unit vectors below which two images count as one seen twice and get no gradient; "
+        "0 as the official code",
+    )
+    koleo_distributed: bool = Field(False, description="look for the nearest image on all ranks, not on each rank")
     student_temp: float = Field(0.1, gt=0, description="divides the student's logits")
     centering: Literal["sinkhorn_knopp", "centering"] = Field(
         "sinkhorn_knopp",

@@ -1,8 +1,9 @@
 """Warnings about runs that collapse or do not move: what was seen, and what to change.
 
 Looked at: image loss over ln K (1: the student guesses; untrained value), entropy of the teacher's targets over ln K
-(1: the targets say nothing; 0: one prototype for everything), RankMe of the features (1: all images look alike), and
-k-NN accuracy against its value before the first step.
+(1: the targets say nothing; 0: one prototype for everything), RankMe of the features (1: they lie on a line), their mean
+cosine (1: all images look alike; RankMe looks at what is left without the mean, so it can miss this), the student's
+distance to its moving average (0: nothing moves), and k-NN accuracy against its value before the first step.
 """
 
 from __future__ import annotations
@@ -28,6 +29,20 @@ SYMPTOMS = (
         lambda value: value < 2.0,
         "features of a batch have an effective rank of {value:.2f}: all images look alike to the model (collapse)",
         "lower optim.lr, raise losses.koleo_weight, or use losses.centering=sinkhorn_knopp",
+    ),
+    Symptom(
+        "feature_cosine",
+        lambda value: value > 0.99,
+        "class tokens of different images have a mean cosine of {value:.4f}: all images look alike to the model "
+        "(collapse)",
+        "lower optim.lr, raise losses.koleo_weight, or use losses.centering=sinkhorn_knopp",
+    ),
+    Symptom(
+        "student_lead",
+        lambda value: value < 1e-5,
+        "the student's weights differ from their moving average by {value:.1e} of their length: they do not move",
+        "raise optim.lr (the plan shows peak_lr, after it was scaled to the batch), or see that "
+        "optim.layerwise_decay and optim.clip_norm leave something of it",
     ),
     Symptom(
         "dino_target_entropy",

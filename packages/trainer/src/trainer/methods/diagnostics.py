@@ -9,7 +9,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer.losses.teacher_targets import TargetRows
 
@@ -38,6 +38,22 @@ def agreement(features: Tensor, prototypes: Tensor, targets: TargetRows) -> Tens
     rows = min(len(features), MOST_ROWS)
     favourites = F.linear(features[:rows], prototypes).argmax(-1)
     return (favourites == targets(0, rows).argmax(-1)).float().mean()
+
+
+@torch.no_grad()
+def feature_cosine(features: Tensor) -> Tensor:
+    """Mean cosine between different rows: 1 when all images have the same feature. Shapes: [M, D] -> scalar."""
+    rows = F.normalize(features[:MOST_ROWS].float(), dim=-1)
+    M = len(rows)
+    return (rows.sum(0).square().sum() - M) / max(M * M - M, 1)
+
+
+@torch.no_grad()
+def lead_over_average(model: nn.Module, average: nn.Module) -> Tensor:
+    """Distance of weights to their moving average over their length: 0 when nothing has moved for a while."""
+    own = [p.detach() for p in model.parameters()]
+    apart = torch._foreach_norm(torch._foreach_sub(own, [p.detach() for p in average.parameters()]))
+    return torch.stack(apart).norm() / torch.stack(torch._foreach_norm(own)).norm()
 
 
 @torch.no_grad()

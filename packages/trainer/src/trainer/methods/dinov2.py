@@ -18,7 +18,7 @@ from trainer.losses.dino_loss import DinoBatch
 from trainer.losses.ibot_loss import PatchChoice, masked_patches
 from trainer.losses.koleo import koleo_loss
 from trainer.losses.teacher_targets import TargetRows, shifted_rows
-from trainer.methods.diagnostics import agreement, rank_me, target_statistics
+from trainer.methods.diagnostics import agreement, feature_cosine, lead_over_average, rank_me, target_statistics
 from trainer.methods.dinov2_settings import DinoV2Settings
 from trainer.methods.gram_anchor import GramAnchor
 from trainer.methods.method import LossTerms, Method, StepKnobs
@@ -187,11 +187,15 @@ class DinoV2(Method):
             maps = all_patches[0].view(*batch.masks.shape, -1)
             terms["gram"] = logged["gram_loss"] = share * self.gram.loss(maps, batch.global_crops, knobs.step)
             total = total + terms["gram"]
+        diagnostics = {}
+        if knobs.diagnose:
+            diagnostics = _diagnostics(student, targets, losses)
+            diagnostics["student_lead"] = share * lead_over_average(self.student, self.teacher)
         return LossTerms(
             total=total,
             terms={name: value.detach() for name, value in terms.items()},
             logged={name: value.detach() for name, value in logged.items()},
-            diagnostics=_diagnostics(student, targets, terms) if knobs.diagnose else {},
+            diagnostics=diagnostics,
         )
 
     def _ibot_head(self, modules: nn.ModuleDict) -> PrototypeHead:
@@ -212,16 +216,29 @@ def _bottlenecks(head: PrototypeHead, parts: Sequence[Tensor]) -> list[Tensor]:
     return list(torch.split(head.bottleneck(torch.cat(list(parts))), [len(part) for part in parts]))
 
 
-def _diagnostics(student: StudentView, targets: StepTargets, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+def _diagnostics(student: StudentView, targets: StepTargets, losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """Signs of life of one micro-batch, as its share of the step (sums over micro-batches are means)."""
     share = targets.sizes.images / targets.sizes.step_images
-    rows, dino_k = len(student.global_cls), len(student.dino_prototypes)
+    rows = len(student.global_cls)
     values = {
         **target_statistics("dino", targets.dino, rows),
         **target_statistics("ibot", targets.ibot, len(student.patches)),
         "agreement": agreement(student.global_cls.roll(rows // 2, dims=0), student.dino_prototypes, targets.dino),
         "rank_me": rank_me(student.cls_tokens),
+        "feature_cosine": feature_cosine(student.cls_tokens),
     }
-    values = {name: value * share for name, value in values.items()}
-    values["dino_loss_over_ln_k"] = (terms["dino_local"] + terms["dino_global"]).detach() / math.log(dino_k)
-    return values
+    return {name: value * share for name, value in values.items()} | _over_ln_k(student, targets, losses)
+
+
+def _over_ln_k(student: StudentView, targets: StepTargets, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Mean cross entropy of each loss over ln K, the value of guessing, whatever its weight and divisor."""
+    sizes, ln_k = targets.sizes, math.log(len(student.dino_prototypes))
+    local, global_ = losses["dino_local"], losses["dino_global"]
+    found = {"dino_loss_over_ln_k": (local + global_) / ln_k}
+    found["dino_global_over_ln_k"] = global_ * sizes.pairs / 2 / ln_k
+    if sizes.local_crops:
+        found["dino_local_over_ln_k"] = local * sizes.pairs / (2 * sizes.local_crops) / ln_k
+    if len(student.patches):
+        crops = 2 * sizes.images / targets.patch_weights.sum()  # all crops over masked ones
+        found["ibot_loss_over_ln_k"] = losses["ibot"] * crops / math.log(len(student.ibot_prototypes))
+    return {name: value.detach() for name, value in found.items()}
