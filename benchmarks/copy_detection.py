@@ -19,7 +19,7 @@ import cv2
 from copy_command import run_commands
 from copy_corpus import make_corpus
 from copy_plot import draw
-from copy_scores import ScoredPairs, Truth, curve, read_truth, score_pairs, without
+from copy_scores import Truth, read_truth, score_pairs, without
 from copy_tools import OTHER_TOOLS, OURS, NotHere, Outcome, run_embedder, run_other
 
 from contracts.errors import UserError
@@ -29,9 +29,9 @@ Result = dict[str, object]
 HARD = frozenset({"d_doc", "d_flat"})
 
 
-def run_tools(truth: Truth, asked: argparse.Namespace, scratch: Path) -> tuple[list[Result], dict[str, ScoredPairs]]:
+def run_tools(truth: Truth, asked: argparse.Namespace, scratch: Path) -> list[Result]:
     """Score every tool; one that cannot be run is named and left out."""
-    results, found = [], {}
+    results: list[Result] = []
     for name in asked.tools.split(","):
         try:
             if name in OTHER_TOOLS:
@@ -44,9 +44,8 @@ def run_tools(truth: Truth, asked: argparse.Namespace, scratch: Path) -> tuple[l
         scores = score_pairs(truth, outcome.pairs, outcome.threshold)
         scores["without_hard"] = score_pairs(truth, without(truth, outcome.pairs, HARD), None)
         results.append({"tool": name, **_cost(outcome, truth), **scores})
-        found[name] = outcome.pairs
         print(f"{name}: uAP {results[-1]['micro_ap']}", file=sys.stderr, flush=True)
-    return results, found
+    return results
 
 
 def _cost(outcome: Outcome, truth: Truth) -> Result:
@@ -126,7 +125,7 @@ def main() -> None:
         if asked.photos:
             make_corpus(asked.photos, corpus, asked.originals, asked.copies, asked.seed)
         truth = read_truth(corpus, set(filter(None, asked.without.split(","))))
-        results, found = run_tools(truth, asked, scratch)
+        results = run_tools(truth, asked, scratch)
         show(results)
         if not asked.no_commands and not asked.without:
             results.append(run_commands(truth, scratch))
@@ -134,10 +133,7 @@ def main() -> None:
     if asked.out:
         asked.out.write_text(json.dumps(results, indent=1) + "\n")
     if asked.plot:
-        # A tool that never reaches the precision has no column.
-        easy = {str(one["tool"]): one["without_hard"] for one in results if "without_hard" in one}
-        reached = {name: one["at_p99"]["per_edit"] for name, one in easy.items() if "at_p99" in one}
-        draw(asked.plot, {name: curve(truth, pairs) for name, pairs in found.items()}, reached)
+        draw(results, asked.plot)
 
 
 if __name__ == "__main__":

@@ -1,42 +1,40 @@
-"""Two pictures in one: precision against recall of every tool, and the share of copies found per edit."""
+"""The share of copies that every tool finds per edit at precision 0.99, as a picture.
+
+python benchmarks/copy_plot.py results.json picture.png
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-# Per tool: recall and precision after every pair. Per tool: edit -> share found.
-Curves = dict[str, tuple[np.ndarray, np.ndarray]]
-PerEdit = dict[str, dict[str, float]]
 
-
-def draw(file: Path, curves: Curves, per_edit: PerEdit) -> None:
-    """Write a PNG."""
+def draw(results: list[dict[str, Any]], file: Path) -> None:
+    """Write a PNG. A tool that never reaches the precision has no column. `results`: as copy_detection.py writes."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.6), width_ratios=(1, 1.5), layout="constrained")
-    for name, (recall, precision) in curves.items():
-        step = max(1, len(recall) // 2000)
-        left.plot(recall[::step], precision[::step], label=name, linewidth=1.4)
-    left.set(xlabel="recall of pairs", ylabel="precision", xlim=(0, 1), ylim=(0.5, 1.01), title="All pairs")
-    left.legend(fontsize=8, loc="lower left")
-    left.grid(alpha=0.3)
-    edits = sorted({edit for found in per_edit.values() for edit in found}, key=lambda edit: _mean(per_edit, edit))
-    shown = np.array([[found[edit] for edit in edits] for found in per_edit.values()])
-    right.imshow(shown.T, cmap="YlGn", vmin=0, vmax=1, aspect="auto")
-    right.set_xticks(range(len(per_edit)), list(per_edit), rotation=20, ha="right", fontsize=8)
-    right.set_yticks(range(len(edits)), edits, fontsize=7)
-    for tool, edit in np.ndindex(shown.shape):
-        value = shown[tool, edit]
-        right.text(tool, edit, f"{value:.2f}", ha="center", va="center", fontsize=6, color="w" if value > 0.7 else "k")
-    right.set_title("Copies found at precision 0.99, pages and shapes left out")
-    figure.savefig(file, dpi=100)
+    easy = {one["tool"]: one["without_hard"] for one in results if "without_hard" in one}
+    found = {name: one["at_p99"]["per_edit"] for name, one in easy.items() if "at_p99" in one}
+    edits = sorted(next(iter(found.values())), key=lambda edit: float(np.mean([one[edit] for one in found.values()])))
+    shares = np.array([[one[edit] for one in found.values()] for edit in edits])
+    figure, axes = plt.subplots(figsize=(7, 7.5), layout="constrained")
+    axes.imshow(shares, cmap="YlGn", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(found)), list(found), fontsize=9)
+    axes.set_yticks(range(len(edits)), edits, fontsize=8)
+    for place in np.ndindex(shares.shape):
+        ink = "w" if shares[place] > 0.7 else "k"
+        axes.text(place[1], place[0], f"{shares[place]:.2f}", ha="center", va="center", fontsize=7, color=ink)
+    axes.set_title("Copies found at precision 0.99, pages and plain shapes left out")
+    figure.savefig(file, dpi=90)
     plt.close(figure)
 
 
-def _mean(per_edit: PerEdit, edit: str) -> float:
-    return float(np.mean([found[edit] for found in per_edit.values()]))
+if __name__ == "__main__":
+    draw(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))

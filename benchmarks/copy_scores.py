@@ -96,13 +96,6 @@ def without(truth: Truth, pairs: ScoredPairs, kinds: frozenset[str]) -> ScoredPa
     return ScoredPairs(pairs.a[keep], pairs.b[keep], pairs.score[keep])
 
 
-def curve(truth: Truth, pairs: ScoredPairs) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision after every pair, best first. Shapes: [P], [P]."""
-    right = truth.group[pairs.a] == truth.group[pairs.b]
-    found = np.cumsum(right[np.argsort(-pairs.score, kind="stable")])
-    return found / truth.positives, found / np.arange(1, len(found) + 1)
-
-
 def _at(truth: Truth, pairs: ScoredPairs, keep: np.ndarray, threshold: float) -> dict[str, object]:
     a, b = pairs.a[keep], pairs.b[keep]
     right = truth.group[a] == truth.group[b]
