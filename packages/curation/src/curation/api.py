@@ -99,7 +99,7 @@ __all__ = [
 ]
 
 DEMO_FOLDER = "demo-images"
-DEMO_DEDUP_THRESHOLD = 0.7
+DEMO_DEDUP_THRESHOLD = 0.68
 
 Say = Callable[[str], None]
 _WORKSPACE_DATASET = BuildTarget()
