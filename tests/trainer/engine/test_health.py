@@ -6,7 +6,13 @@ import pytest
 
 from trainer.engine.health import HealthWatch
 
-GOOD = {"rank_me": 30.0, "feature_cosine": 0.4, "student_lead": 1e-3, "dino_target_entropy": 0.5, "dino_loss_over_ln_k": 0.7}
+GOOD = {
+    "rank_me": 30.0,
+    "feature_cosine": 0.4,
+    "student_lead": 1e-3,
+    "dino_target_entropy": 0.5,
+    "dino_loss_over_ln_k": 0.7,
+}
 
 
 def warnings_over(diagnostics: dict[str, float], steps: range) -> list[str]:
@@ -21,6 +27,8 @@ def test_a_healthy_run_is_left_in_peace() -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
+        ({"feature_cosine": 0.9999}, "mean cosine of 0.9999.*lower optim.lr"),
+        ({"student_lead": 1e-9}, "1.0e-09.*do not move: raise optim.lr"),
         ({"rank_me": 1.1}, "effective rank of 1.10.*lower optim.lr"),
         ({"dino_target_entropy": 0.999}, "nearly uniform.*schedules.teacher_temp"),
         ({"dino_target_entropy": 0.0}, "collapse.*raise schedules.teacher_temp"),

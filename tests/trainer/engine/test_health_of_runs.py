@@ -1,4 +1,4 @@
-"""The warnings on real steps of a small model: a collapsed and a frozen run are told, a healthy one is left in peace."""
+"""Warnings on real steps of a small model: a collapsed and a frozen run are told, a healthy one is left in peace."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from trainer.evaluate.eval_images import EvalTransform, image_batches
 from trainer.evaluate.evaluate_model import EvaluationRequest, evaluate_model
 from trainer.evaluate.labelled_images import open_labelled
 from trainer.evaluate.linear import LinearSettings
-from trainer.evaluate.probe import ProbeSettings, knn_probe
+from trainer.evaluate.probe import ProbeSettings, labelled_probe
 from trainer.export.model_folder import ModelDescription, export_model
 from trainer.models.vision_transformer import VisionTransformer, VitSettings
 
@@ -70,7 +70,7 @@ def test_two_runs_give_the_same_report(pictures: Path, model: Path) -> None:
 def test_the_probe_repeats_itself_and_sees_weights(pictures: Path) -> None:
     train, test = open_labelled(pictures, None)
     mean = (0.5, 0.5, 0.5)
-    probe = knn_probe(train, test, EvalTransform(16, mean, mean), ProbeSettings(k=5, batch_size=7))
+    probe = labelled_probe(train, test, EvalTransform(16, mean, mean), ProbeSettings(k=5, batch_size=7))
 
     class MeanColour(nn.Module):
         def forward(self, images: torch.Tensor) -> nn.Module:
@@ -84,6 +84,17 @@ def test_the_probe_repeats_itself_and_sees_weights(pictures: Path) -> None:
 
     assert probe(MeanColour()) == probe(MeanColour()) == {"knn_accuracy": 1.0}
     assert probe(Nothing())["knn_accuracy"] < 0.7
+
+
+def test_the_probe_trains_a_linear_one_too_and_its_neighbours_stay_the_same(pictures: Path) -> None:
+    train, test = open_labelled(pictures, None)
+    torch.manual_seed(0)
+    settings = VitSettings(embed_dim=24, depth=2, num_heads=2, patch_size=4, image_size=16, layer_scale=1.0)
+    backbone, transform = VisionTransformer(settings), EvalTransform(16, (0.5,) * 3, (0.5,) * 3)
+    plain = labelled_probe(train, test, transform, ProbeSettings(k=5))(backbone)
+    both = labelled_probe(train, test, transform, ProbeSettings(k=5, linear_steps=60))(backbone)
+    assert both["knn_accuracy"] == plain["knn_accuracy"]
+    assert both["linear_accuracy"] > 0.6  # three classes that differ in colour
 
 
 def test_transform_keeps_the_centre_and_the_aspect(tmp_path: Path) -> None:

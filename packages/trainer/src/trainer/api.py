@@ -21,6 +21,7 @@ def plan(
     steps: int | None = None,
     overrides: Sequence[str] = (),
     devices: int = 1,
+    tune: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> PlannedRun:
     """Work out a pretraining run without starting it.
@@ -28,6 +29,7 @@ def plan(
     config: name of a preset or a YAML file; None takes `small` with a GPU and `cpu` without one.
     data, steps: short for the overrides data.path=... and run.steps=...
     devices: processes that train together, one GPU each; torchrun's count where it launched this one.
+    tune: measure how many images to take at once and how many workers to load them with; the plan holds both.
     Errors: UserError in one sentence.
     """
     from trainer.config.presets import load_pretrain_config
@@ -40,7 +42,12 @@ def plan(
     short += [f"run.steps={steps}"] if steps is not None else []
     settings = load_pretrain_config(name, [*overrides, *short])
     ensure_dataset(Path(settings.data.path), say)
-    return plan_run(settings, Path(name).stem, out, max(devices, launched_ranks()))
+    planned = plan_run(settings, Path(name).stem, out, max(devices, launched_ranks()))
+    if not tune:
+        return planned
+    from trainer.tune import tuned_run
+
+    return tuned_run(planned, Path(name).stem, say)
 
 
 def pretrain(
@@ -51,6 +58,7 @@ def pretrain(
     steps: int | None = None,
     overrides: Sequence[str] = (),
     devices: int = 1,
+    tune: bool = False,
     resume: bool | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -60,16 +68,19 @@ def pretrain(
     Errors: UserError in one sentence.
     """
     from trainer.engine.ranks import launched_ranks, start_ranks
-    from trainer.engine.run_folder import open_run
+    from trainer.engine.run_folder import open_run, publish_plan
     from trainer.pretrain import run_pretraining
 
-    planned = plan(config, data=data, out=out, steps=steps, overrides=overrides, devices=devices, say=say)
+    planned = plan(config, data=data, out=out, steps=steps, overrides=overrides, devices=devices, tune=tune, say=say)
     for note in planned.plan.notes:
         say(f"note: {note}")
     if devices == 1 or launched_ranks() > 1:
         return run_pretraining(planned, resume=resume)
-    open_run(planned.out, planned.identity, resume=resume)
+    run = open_run(planned.out, planned.identity, resume=resume)
+    if tune:
+        publish_plan(run, planned.identity, planned.values())  # where the ranks find what was measured here
     asked = {"config": config, "data": data, "out": planned.out, "steps": steps, "overrides": list(overrides)}
+    asked["tune"] = tune
     report: dict[str, Any] = start_ranks(devices, pretrain, asked)
     return report
 

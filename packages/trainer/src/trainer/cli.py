@@ -30,6 +30,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Run folder (default: ru
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
 Devices = Annotated[int, typer.Option("--devices", min=1, help="Processes that train together, one GPU each.")]
+Tune = Annotated[bool, typer.Option("--tune", help="Measure how many images at once and workers are fastest.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 
 
@@ -41,6 +42,7 @@ def pretrain(
     steps: Steps = None,
     settings: Set = None,
     devices: Devices = 1,
+    tune: Tune = False,
     resume: Annotated[
         bool | None,
         typer.Option("--resume/--no-resume", help="Insist on going on, or on a new run (default: whichever fits)."),
@@ -53,8 +55,7 @@ def pretrain(
     Example: trainer pretrain --data photos/ --config cpu --steps 500 --set optim.lr=5e-4
     """
     if dry_run:
-        planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), devices=devices, say=_say)
-        show_plan(planned.out, planned.values(), as_json)
+        plan(config, data, out, steps, settings, devices, tune, as_json)
         return
     report = api.pretrain(
         config,
@@ -63,6 +64,7 @@ def pretrain(
         steps=steps,
         overrides=settings or (),
         devices=devices,
+        tune=tune,
         resume=resume,
         say=_say,
     )
@@ -81,13 +83,15 @@ def plan(
     steps: Steps = None,
     settings: Set = None,
     devices: Devices = 1,
+    tune: Tune = False,
     as_json: Json = False,
 ) -> None:
     """Show what `trainer pretrain` would do: steps, learning rate, tokens, parameters, memory.
 
     Example: trainer plan --config vitl14 --data photos/
     """
-    planned = api.plan(config, data=data, out=out, steps=steps, overrides=settings or (), devices=devices, say=_say)
+    words = settings or ()
+    planned = api.plan(config, data=data, out=out, steps=steps, overrides=words, devices=devices, tune=tune, say=_say)
     show_plan(planned.out, planned.values(), as_json)
 
 

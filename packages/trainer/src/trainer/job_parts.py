@@ -15,18 +15,21 @@ from trainer.engine.device import autocast_dtype
 from trainer.engine.loop import LoopSettings, Probe
 from trainer.evaluate.eval_images import EvalTransform
 from trainer.evaluate.labelled_images import open_labelled
-from trainer.evaluate.probe import ProbeSettings, knn_probe
+from trainer.evaluate.probe import ProbeSettings, labelled_probe
 
 
 def build_probe(asked: ProbeSection, crops: AugmentationSettings, device: torch.device, precision: str) -> Probe | None:
-    """k-NN on the labelled images of the probe section, or None. Errors: MissingInput, ConfigError (no classes)."""
+    """k-NN, and a linear probe where asked for, on the labelled images of the probe section, or None.
+
+    Errors: MissingInput, ConfigError (no classes).
+    """
     if asked.data is None:
         return None
     train_images, test_images = open_labelled(asked.data, asked.test, asked.max_images)
     mean, std = per_channel(crops.mean, crops.channels), per_channel(crops.std, crops.channels)
     transform = EvalTransform(asked.image_px or crops.global_px, mean, std)
-    settings = ProbeSettings(asked.k, asked.batch_size, device, autocast_dtype(precision))
-    return knn_probe(train_images, test_images, transform, settings)
+    settings = ProbeSettings(asked.k, asked.batch_size, device, autocast_dtype(precision), asked.linear_steps)
+    return labelled_probe(train_images, test_images, transform, settings)
 
 
 def loop_settings(

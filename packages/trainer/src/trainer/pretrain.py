@@ -45,7 +45,10 @@ HIGH_RESOLUTION = "high_resolution"
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that was worked out but not started. `out` is where it would go; `then` is its phase on larger crops."""
+    """A run that was worked out but not started.
+
+    `out` is where it would go; `then` is its phase on larger crops; `tuning` what was measured for it, on request.
+    """
 
     config: PretrainConfig
     source: ImageSource
@@ -54,10 +57,13 @@ class PlannedRun:
     initial: InitialModel | None
     out: Path
     then: PlannedRun | None = None
+    tuning: Mapping[str, Any] | None = None
 
     def values(self) -> dict[str, Any]:
         """The plan as plain values, with that of the phase on larger crops."""
         values = self.plan.values()
+        if self.tuning is not None:
+            values["tuning"] = dict(self.tuning)
         return values if self.then is None else {**values, HIGH_RESOLUTION: self.then.plan.values()}
 
 
@@ -137,7 +143,7 @@ def build_job(planned: PlannedRun, run: RunFolder, device: torch.device) -> Trai
         method=method.to(device),
         optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
         knobs=build_schedules(schedule_settings(config).settings).at,
-        open_stream=stream_from(planned.source, _loader_settings(planned)),
+        open_stream=stream_from(planned.source, loader_settings(planned)),
         run=run,
         settings=loop_settings(
             config.run,
@@ -154,7 +160,8 @@ def build_job(planned: PlannedRun, run: RunFolder, device: torch.device) -> Trai
     )
 
 
-def _loader_settings(planned: PlannedRun) -> LoaderSettings:
+def loader_settings(planned: PlannedRun) -> LoaderSettings:
+    """How the batches of a planned run are made, on this rank."""
     config, plan = planned.config, planned.plan
     return LoaderSettings(
         batch_size=plan.images_per_rank // plan.micro_batches,

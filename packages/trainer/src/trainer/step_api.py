@@ -46,7 +46,8 @@ class StepParts:
 def build_step(config: str | Path | PretrainConfig, overrides: Sequence[str] = ()) -> StepParts:
     """The method in training mode, its optimiser and its schedules, as `trainer pretrain` builds them.
 
-    config: name of a preset, YAML file, or settings; weights are drawn from run.seed. Errors: ConfigError, MissingInput.
+    config: name of a preset, YAML file, or settings; weights are drawn from run.seed.
+    Errors: ConfigError, MissingInput.
     """
     asked = config if isinstance(config, PretrainConfig) else load_pretrain_config(str(config), overrides)
     torch.manual_seed(asked.run.seed)

@@ -39,12 +39,15 @@ class RunSection(StrictModel):
 
 
 class ProbeSection(StrictModel):
-    """k-NN accuracy on labelled images while the run goes on."""
+    """k-NN accuracy, and that of a linear probe, on labelled images while the run goes on."""
 
     data: str | None = Field(None, description="labelled images (any source with classes); none runs no probe")
     test: str | None = Field(None, description="labelled test images; none splits `data` in two halves")
     every_steps: int = Field(1000, ge=1, description="steps between two probes; one more at the start and the end")
     k: int = Field(20, ge=1, description="neighbours that vote")
+    linear_steps: int = Field(
+        0, ge=0, description="steps for which a linear probe is trained at every probe; 0: k-NN alone"
+    )
     image_px: int | None = Field(None, ge=4, description="side of the probe images, px; none takes crops.global_px")
     max_images: int = Field(2000, ge=2, description="at most so many images of each part are read")
     batch_size: int = Field(64, ge=1, description="images per forward pass of the probe")

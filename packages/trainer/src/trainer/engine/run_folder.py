@@ -160,9 +160,15 @@ def publish_run_files(
     """Publish what was asked, what will run and on what; config.yaml last, since it marks the folder as a run."""
     run.root.mkdir(parents=True, exist_ok=True)
     remove_drafts(run.root)
-    publish_text(run.plan, dump_yaml({**plan, INPUTS: dict(identity.data)}))
+    publish_plan(run, identity, plan)
     publish_json(run.environment, dict(environment))
     publish_text(run.config, dump_yaml(identity.config))
+
+
+def publish_plan(run: RunFolder, identity: RunIdentity, plan: Mapping[str, Any]) -> None:
+    """Publish what will run, and what tells its data apart from other data."""
+    run.root.mkdir(parents=True, exist_ok=True)
+    publish_text(run.plan, dump_yaml({**plan, INPUTS: dict(identity.data)}))
 
 
 def publish_finished(run: RunFolder, identity_sha256: str, fields: Mapping[str, Any]) -> None:
