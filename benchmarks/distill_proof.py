@@ -107,8 +107,9 @@ def one_seed(asked: argparse.Namespace, teacher: str, seed: int, work: Path) -> 
     report = distill.api.evaluate([taught], asked.train, teacher=teacher, device="cpu", **settings)
     shown = {name.split()[0] if name != "raw pixels" else name: row for name, row in report["results"].items()}
     accuracy = {name: row["knn"][K]["top1"] for name, row in shown.items()}
-    cosine = {name: row["cosine_to_teacher"] for name, row in shown.items() if "cosine_to_teacher" in row}
-    found = {"seed": seed, "accuracy": accuracy, "cosine_to_teacher": cosine}
+    found: dict[str, Any] = {"seed": seed, "accuracy": accuracy}
+    for measure in ("cka_to_teacher", "cosine_to_teacher"):
+        found[measure] = {name: row[measure] for name, row in shown.items() if measure in row}
     say(f"seed {seed}: {', '.join(f'{name} {100 * share:.1f} %' for name, share in accuracy.items())}")
     return {**found, "images": report["images"], "cpu_seconds": round(cpu_seconds() - began, 1)}
 
@@ -167,7 +168,9 @@ def main() -> None:
     report = {
         "what": "k-NN accuracy (20 neighbours) of a student distilled and of the same student from scratch",
         "settings": {
-            name: value for name, value in vars(asked).items() if name not in ("out", "work", "train", "test")
+            name: value
+            for name, value in vars(asked).items()
+            if name not in ("out", "work", "train", "test", "teacher")
         },
         "data": [Path(asked.train).name, Path(asked.test).name],
         "teacher_steps": steps,
