@@ -53,7 +53,8 @@ def lead_over_average(model: nn.Module, average: nn.Module) -> Tensor:
     """Distance of weights to their moving average over their length: 0 when nothing has moved for a while."""
     own = [p.detach() for p in model.parameters()]
     apart = torch._foreach_norm(torch._foreach_sub(own, [p.detach() for p in average.parameters()]))
-    return torch.stack(apart).norm() / torch.stack(torch._foreach_norm(own)).norm()
+    share: Tensor = torch.stack(list(apart)).norm() / torch.stack(list(torch._foreach_norm(own))).norm()
+    return share
 
 
 @torch.no_grad()
