@@ -18,12 +18,15 @@ import pytest
 from PIL import Image
 
 from contracts.errors import UserError
+from contracts.keys import key_of_bytes
 from contracts.publish import sha256_file
 from curation.catalog import part_numbers, read_catalog, unique_images
 from curation.engine import open_engine
 from curation.ingest.config import IngestConfig
 from curation.ingest.ingest import IngestReport, ingest
 from curation.ingest.phash import phash
+from curation.ingest.retry import retry_failed
+from curation.sources.read_bytes import read_bytes
 
 
 def jpeg(seed: int, side: int = 24) -> bytes:
@@ -165,3 +168,18 @@ def test_the_hash_survives_recompression_and_tells_pictures_apart() -> None:
     again = np.asarray(Image.open(out))
     assert (phash(picture) ^ phash(again)).bit_count() <= 8
     assert (phash(picture) ^ phash(picture[::-1].copy())).bit_count() > 12
+
+
+def test_of_members_of_one_name_the_first_stands_everywhere(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for seed in (1, 2):
+            member = tarfile.TarInfo("same.jpg")
+            member.size = len(jpeg(seed))
+            tar.addfile(member, io.BytesIO(jpeg(seed)))
+    report = run(tmp_path / "0.tar", tmp_path / "c")
+    assert (report.offered, report.catalogued, report.reasons) == (2, 1, {"repeated": 1})
+    row = unique_images(tmp_path / "c").to_pylist()[0]
+    assert list(read_bytes([row["uri"]])) == [jpeg(1)]
+    assert key_of_bytes(jpeg(1)) == row["key"]
+    with open_engine("local") as engine:
+        assert retry_failed(tmp_path / "c", IngestConfig(), engine).retried == 0

@@ -13,6 +13,8 @@ REASONS = {
     "too_long": "an aspect ratio above the limit",
     "not_downloaded": "there are no bytes behind its address",
     "opted_out": "its server asks robots to leave it alone",
+    "repeated": "an archive has an earlier member of the same name",
+    "gone": "its source does not offer it any more",
     "changed": "the downloaded bytes are not those that the table's checksum stands for",
 }
 

@@ -76,9 +76,10 @@ def _quarantined(folder: Path, number: int) -> bool:
 
 
 def waits_for_retry(table: pa.Table) -> pa.ChunkedArray:
-    """Which rows are in quarantine for what retrying may mend; what is gone waits until a source offers it again."""
+    """Which rows are in quarantine for what retrying may mend: not what is gone, nor members of a repeated name."""
     error = table.column("error").cast(pa.string())
-    return pc.and_(pc.is_valid(error), pc.invert(pc.fill_null(pc.starts_with(error, "gone:"), False)))
+    final = pc.match_substring_regex(error, "^(gone|repeated):")
+    return pc.and_(pc.is_valid(error), pc.invert(pc.fill_null(final, False)))
 
 
 def make_worker(catalog_folder: str, settings: IngestConfig) -> Callable[[int], tuple[int, int]]:

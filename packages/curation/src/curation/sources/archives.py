@@ -40,7 +40,7 @@ def sample_key(member: str) -> str:
 
 
 class ArchiveReader:
-    """Random access to members of one archive: its headers are read once."""
+    """Random access to members of one archive: its headers are read once. Of members of one name the first stands."""
 
     def __init__(self, path: str) -> None:
         self._where: dict[str, tuple[int, int]] = {}
@@ -48,7 +48,7 @@ class ArchiveReader:
         try:
             for member in walk_members(self._handle):
                 if not is_sidecar(member.name):
-                    self._where[member.name] = (member.offset, member.size)
+                    self._where.setdefault(member.name, (member.offset, member.size))
         except CutArchive as error:
             if not self._where:
                 self._handle.close()

@@ -19,6 +19,7 @@ from curation.sources.tables import open_table, read_columns, read_rows
 from curation.sources.tar_members import CutArchive
 from curation.sources.uri import file_uri, member_uri, split_uri
 
+_REPEATED = "the archive has an earlier member of this name"
 Offered = tuple[str, bytes | BadImage]
 
 
@@ -121,13 +122,14 @@ def read_loose_file(path: str, max_bytes: int) -> bytes | BadImage:
 
 
 def _archive(origin: Archive) -> Iterator[Offered]:
-    seen = set()
+    seen, names = set(), set()
     chosen = None if origin.samples is None else frozenset(origin.samples.to_pylist())
     try:
         for member, data in iterate_images(origin.path, chosen):
             if origin.description or chosen is not None:
                 seen.add(sample_key(member))
-            yield member_uri(origin.path, member), data
+            yield member_uri(origin.path, member), data if member not in names else BadImage("repeated", _REPEATED)
+            names.add(member)
     except CutArchive as error:
         # A row for the rest of the archive, so that the loss is counted and named.
         yield member_uri(origin.path, ""), BadImage("truncated", f"the archive cannot be read to its end: {error}")
