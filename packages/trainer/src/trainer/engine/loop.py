@@ -128,7 +128,10 @@ def train(job: TrainJob) -> TrainOutcome:
 
 
 def _resume(job: TrainJob, recorder: Recorder) -> Progress:
-    """Go on from the newest whole checkpoint, or start."""
+    """Go on from the newest whole checkpoint, or start.
+
+    Every step takes as many batches as `accumulate` says now: another number of ranks may cut steps into other batches.
+    """
     if is_first():
         remove_drafts(job.run.checkpoints)
     wait_for_all()
@@ -138,6 +141,7 @@ def _resume(job: TrainJob, recorder: Recorder) -> Progress:
     if checkpoint is None:
         return Progress()
     progress = restore_state(checkpoint, job.method, job.optimizer)
+    progress.position = progress.step * job.settings.accumulate
     recorder.say(f"going on from step {progress.step} of {job.settings.total_steps}")
     return progress
 
