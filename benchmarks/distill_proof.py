@@ -4,9 +4,9 @@
 
 TRAIN and TEST are CIFAR-10. One larger teacher is pretrained on TRAIN first (preset cifar10, without its last phase at
 32 px), or --teacher names such a run, which may go on still. Per seed (weights, order, crops) the student learns once
-from that teacher and once alone, each with the preset cifar10 of its command: the same crops, images, steps and
-learning rate. k-NN accuracy on TEST is of the averaged weights at 32 px, with neighbours from TRAIN. No label is used
-in training. What is finished in --work is not done again, and what was cut off goes on.
+from that teacher and once alone, each with the preset cifar10 of its command: the same crops, images and steps. k-NN
+accuracy on TEST is of the averaged weights at 32 px, with neighbours from TRAIN. No label is used in training. What is
+finished in --work is not done again, and what was cut off goes on.
 """
 
 from __future__ import annotations
