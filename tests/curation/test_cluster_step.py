@@ -73,3 +73,13 @@ def test_pruning_comes_before_drawing(workspace: api.Workspace) -> None:
 def test_levels_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(UserError, match="--levels"):
         cluster_overrides({"level_clusters": "10,many"})
+
+
+def test_a_sample_is_drawn_from_the_clusters_that_were_asked_for(workspace: api.Workspace) -> None:
+    with api.open_engine("local") as engine:
+        api.cluster(workspace, workspace.config([*SETTINGS, "cluster.resample_rounds=1"]), engine)
+        made = (workspace.clusters / "clusters.json").read_bytes()
+        api.sample(workspace, workspace.config(["cluster.draw=closest"]), engine, 16)
+        assert (workspace.clusters / "clusters.json").read_bytes() == made, "settings of the draw cluster nothing anew"
+        api.sample(workspace, workspace.config(["cluster.level_clusters=[5]"]), engine, 16)
+        assert (workspace.clusters / "clusters.json").read_bytes() != made

@@ -89,8 +89,9 @@ def test_query_finds_the_copy_of_an_image_that_is_not_catalogued(small: SmallPoo
     assert scene.nearest[0].key == original
     assert scene.copies == []
     text = "\n".join(query_lines(report))
-    assert "not catalogued; 1 copies are" in text
+    assert "not catalogued; 1 copy is, " in text
     assert text.count("cosine") <= 1 and f"copy  {original}" in text
+    assert descriptor.copies[0].uri == str(small.pool / "red/04.png") and str(small.pool / "red/04.png") in text
 
 
 def test_query_of_catalogued_bytes_tells_the_decision(small: SmallPool) -> None:

@@ -113,3 +113,11 @@ def test_a_path_that_is_not_there_is_one_sentence(tmp_path: Path, text: str) -> 
 
 def test_file_safe() -> None:
     assert file_safe("a b/ç:d.e_f") == "a-b-d.e_f"
+
+
+def test_a_file_in_the_working_folder_is_named_without_its_ending(tmp_path: Path, no_hub: list[str]) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/cars.parquet").write_bytes(b"x")
+    found = find_set("cars.parquet", places(tmp_path))
+    assert found.name == "cars" and found.source == str((tmp_path / "here/cars.parquet").resolve())
+    assert find_set("./cars.parquet", places(tmp_path)).name == "cars"

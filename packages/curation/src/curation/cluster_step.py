@@ -17,7 +17,8 @@ from contracts.embedding_store import EmbeddingStore
 from contracts.errors import UserError
 from curation.catalog import unique_images
 from curation.cluster.balanced_sampling import sample_balanced
-from curation.cluster.cluster_files import StoredClusters, inputs_of, read_clusters, write_clusters
+from curation.cluster.cluster_files import StoredClusters, inputs_of, read_clusters, settings_of, write_clusters
+from curation.cluster.config import ClusterConfig
 from curation.cluster.hierarchy import KMeansPlan, LevelPlan, build_hierarchy, default_plans, without_images
 from curation.cluster.semantic_pruning import prune_clusters
 from curation.config import CurateConfig
@@ -36,6 +37,8 @@ from curation.workspace import Workspace
 
 Say = Callable[[str], None]
 BALANCED = "balanced"
+# Settings of the draw: the clusters do not depend on them.
+DRAWING = frozenset({"sample_images", "draw", "prune_above", "prune_rule", "prune_first"})
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,11 @@ class SampleReport:
         """JSON-ready values."""
         return asdict(self)
 
+    def counts(self) -> dict[str, Any]:
+        """What a person reads first."""
+        own = {name: value for name, value in self.as_dict().items() if name != "selection"}
+        return {**own, "kept with what seeds brought": self.selection.kept, "dropped": self.selection.dropped}
+
 
 def run_cluster(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> ClusterReport:
     """Cluster the deduplicated pool, unless that is on disk. Errors: MissingInput (catalogue, model)."""
@@ -95,6 +103,7 @@ def run_sample(
     workspace: Workspace, config: CurateConfig, images: int | None, engine: Engine, say: Say
 ) -> SampleReport:
     """Draw a balanced sample of the clustered pool and renew the selection; clusters first what is not clustered."""
+    config = _as_clustered(workspace, config)
     with _open_pool(workspace, config, engine) as pool:
         _cluster(workspace, config, pool, engine, say)
         stored, settings = read_clusters(workspace.clusters), config.cluster
@@ -103,6 +112,15 @@ def run_sample(
     rows = sample_balanced(without_images(stored.levels, kept), asked, settings.seed, settings.draw)
     _publish(workspace, config, stored, np.flatnonzero(kept)[rows], pool)
     return SampleReport(settings.model, len(kept), int((~kept).sum()), asked, len(rows), recompute_selection(workspace))
+
+
+def _as_clustered(workspace: Workspace, config: CurateConfig) -> CurateConfig:
+    """What `curate cluster` was told holds for `curate sample` too, but for what was set in so many words."""
+    asked, told = config.cluster, settings_of(workspace.clusters)
+    kept = {name: value for name, value in told.items() if name in ClusterConfig.model_fields}
+    for name in DRAWING | asked.model_fields_set:
+        kept[name] = plain_values(asked)[name]
+    return config.model_copy(update={"cluster": ClusterConfig.model_validate(kept)}) if told else config
 
 
 def _not_pruned(stored: StoredClusters, config: CurateConfig, pool: _Pool, say: Say) -> NDArray[np.bool_]:
@@ -144,8 +162,7 @@ def _open_pool(workspace: Workspace, config: CurateConfig, engine: Engine) -> It
     )
     if len(keys) == 0:
         raise UserError(f"{workspace.root} has no image left to cluster: see `curate report` for why they were dropped")
-    drawn_only = {"sample_images", "draw", "prune_above", "prune_rule", "prune_first"}
-    settings = {name: value for name, value in plain_values(config.cluster).items() if name not in drawn_only}
+    settings = {name: value for name, value in plain_values(config.cluster).items() if name not in DRAWING}
     identity = identity_of(store, keys)
     inputs = config_sha256({"vectors": identity, "settings": settings})
     with scratch_folder(workspace.scratch) as scratch:

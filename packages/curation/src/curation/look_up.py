@@ -62,7 +62,9 @@ def keys_named(workspace: Workspace, image: str) -> list[str]:
     path = Path(image).expanduser()
     if path.is_file():
         keys.append(key_of_bytes(path.read_bytes()))
-    uris = [uri for uri in (image, file_uri(path.absolute()), file_uri(path)) if _is_text(uri)]
+    container, _, member = image.rpartition("#")
+    inside = f"{file_uri(Path(container).absolute())}#{member}"  # a member of an archive, or a row of a table
+    uris = [uri for uri in (image, file_uri(path.absolute()), file_uri(path), inside) if _is_text(uri)]
     for number in part_numbers(workspace.catalog):
         keys += [row["key"] for row in rows_where(part_file(workspace.catalog, number), "uri", uris) if row["key"]]
     return list(dict.fromkeys(keys))
@@ -93,6 +95,6 @@ def query_set(
         threshold = asked if asked is not None else embedder.default_threshold
         embedders.append((embedder, EmbeddingStore.open(folder), threshold))
     try:
-        return query_image(image.read_bytes(), embedders, workspace.selection, answers)
+        return query_image(image.read_bytes(), embedders, workspace.catalog, workspace.selection, answers)
     except BadImage as bad:
         raise UserError(f"{image} is not a usable image ({bad}): give another file") from None

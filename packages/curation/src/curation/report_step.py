@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import platform
+import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts.config import dump_yaml
 from contracts.publish import publish_text
 from contracts.tables import GROUPS, PAIRS, SELECTION, empty_table, read_table
 from curation.build_step import flow_of, plan_dataset
@@ -20,9 +25,11 @@ from curation.report.findings import (
     SeedFindings,
     group_sizes,
     largest_groups,
+    loosest_groups,
     pairs_around,
     quarantined,
     retrieval_examples,
+    shapes,
 )
 from curation.report.page import page
 from curation.report.thumbnails import thumbnails
@@ -33,6 +40,7 @@ from curation.workspace import Workspace
 from curation.write.dataset_card import COMPOSITION_HEAD, composition_rows
 
 GROUPS_SHOWN, MEMBERS_SHOWN, PAIRS_SHOWN, QUERIES_SHOWN, BROUGHT_SHOWN, SEEDS_SHOWN = 12, 8, 10, 6, 8, 8
+LIBRARIES = ("winnow-curation", "faiss-cpu", "faiss-gpu", "numpy", "opencv-python-headless", "pillow", "pyarrow", "ray")
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ def gather(workspace: Workspace, config: CurateConfig) -> Findings:
     threshold, pairs = _threshold(workspace), _pairs(workspace)
     below, above = pairs_around(pairs, threshold, PAIRS_SHOWN)
     flow, composition = _made_of(workspace, config)
+    sides, aspects = shapes(read_catalog(workspace.catalog, ["status", "width_px", "height_px"]))
+    inner = [(group["group_id"], group["min_inner_cosine"]) for group in _dedup_report(workspace)["loosest_groups"]]
     return Findings(
         title=f"Curation of {workspace.root.resolve().name}",
         flow=flow,
@@ -74,6 +84,12 @@ def gather(workspace: Workspace, config: CurateConfig) -> Findings:
         quarantined=quarantined(read_catalog(workspace.catalog, ["uri", "status", "error"])),
         group_sizes=group_sizes(groups if groups is not None else empty_table(GROUPS)),
         groups=largest_groups(groups, GROUPS_SHOWN, MEMBERS_SHOWN) if groups is not None else [],
+        loosest=loosest_groups(groups, inner, MEMBERS_SHOWN) if groups is not None else [],
+        shorter_sides=sides,
+        aspects=aspects,
+        sweep_svg=_sweep(workspace),
+        settings=dump_yaml(config),
+        versions=_versions(),
         threshold=threshold,
         pairs_above=above,
         pairs_below=below,
@@ -91,8 +107,31 @@ def _made_of(workspace: Workspace, config: CurateConfig) -> tuple[list[tuple[str
 
 
 def _threshold(workspace: Workspace) -> float:
+    return float(_dedup_report(workspace)["threshold"])
+
+
+def _dedup_report(workspace: Workspace) -> dict[str, Any]:
+    """What dedup reported; nothing is a copy of anything where it has not run."""
     report = workspace.dedup / "report.json"
-    return float(json.loads(report.read_text(encoding="utf-8"))["threshold"]) if report.is_file() else 1.0
+    if not report.is_file():
+        return {"threshold": 1.0, "loosest_groups": []}
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return found
+
+
+def _sweep(workspace: Workspace) -> str:
+    """The curve of the last sweep, fit for the inside of a page."""
+    file = workspace.dedup / "sweep.svg"
+    return re.sub(r' xmlns="[^"]*"', "", file.read_text(encoding="utf-8")) if file.is_file() else ""
+
+
+def _versions() -> list[tuple[str, str]]:
+    """Versions of what made the workspace, as far as it is installed here."""
+    found = [("python", platform.python_version())]
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found.append((name, metadata.version(name)))
+    return found
 
 
 def _pairs(workspace: Workspace) -> pa.Table:

@@ -192,4 +192,4 @@ def sample(
     overrides = [*(settings or []), *cluster_overrides({"draw": draw, "prune_above": prune_above})]
     with open_session(workspace, overrides, engine, workers, ray_address) as session:
         report = api.sample(session.workspace, session.config, session.engine, images, say)
-    show(report.as_dict(), "sample", as_json=as_json, lines=["next: curate build"])
+    show(report.as_dict() if as_json else report.counts(), "sample", as_json=as_json, lines=["next: curate build"])

@@ -31,16 +31,21 @@ def show(report: Mapping[str, Any], title: str, *, as_json: bool, lines: Sequenc
     table = Table(title=title, title_justify="left", show_header=False)
     for name, value in report.items():
         if isinstance(value, Mapping):
-            value = ", ".join(f"{key} {count}" for key, count in value.items()) or "-"
-        elif value is None:
-            value = "-"
-        elif isinstance(value, int) and not isinstance(value, bool):
-            value = f"{value:,}"
-        table.add_row(name.replace("_", " "), str(value))
+            value = ", ".join(f"{key} {_shown(count)}" for key, count in value.items()) or "-"
+        elif isinstance(value, list | tuple):
+            value = ", ".join(_shown(one) for one in value) or "-"
+        table.add_row(name.replace("_", " "), _shown(value))
     console = Console()
     console.print(table)
     for line in lines:
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _shown(value: Any) -> str:
+    """One value as a person reads it."""
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)

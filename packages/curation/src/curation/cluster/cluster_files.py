@@ -94,6 +94,14 @@ def inputs_of(folder: Path) -> str | None:
     return str(header.get("inputs"))
 
 
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings that the clusters on disk were made with; none when there are no clusters."""
+    if not (folder / HEADER).is_file():
+        return {}
+    header = read_header(folder / HEADER, format_name=FORMAT, version=VERSION, made_with="curate cluster")
+    return dict(header.get("settings", {}))
+
+
 def _save(file: Path, array: NDArray[Any]) -> None:
     with draft(file) as rough, rough.open("wb") as handle:
         np.save(handle, array, allow_pickle=False)

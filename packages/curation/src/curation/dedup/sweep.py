@@ -44,7 +44,7 @@ class SweepReport:
 
     def lines(self) -> list[str]:
         """A line and a bar of kept images per threshold."""
-        widest = 40
+        widest = 32  # a line fits 80 columns
         lines = ["cosine      kept   groups  largest       pairs"]
         for point in self.points:
             bar = "#" * round(widest * point.kept / max(1, self.images))

@@ -21,7 +21,7 @@ def query_lines(report: QueryReport) -> list[str]:
         lines.append(f"  nearest by {found.model}{bar}:")
         for near in found.nearest:
             mark = "copy" if near in found.copies else "    "
-            lines.append(f"    {near.cosine:.4f}  {mark}  {near.key}  {_near_state(near)}")
+            lines.append(f"    {near.cosine:.4f}  {mark}  {near.key}  {_near_state(near)}  ({near.uri})")
     return lines
 
 
@@ -31,7 +31,8 @@ def _answer(report: QueryReport) -> str:
     copies = {near.key: near for found in report.by_model for near in found.copies}
     inside = sum(1 for near in copies.values() if near.kept)
     if copies:
-        return f"not catalogued; {len(copies)} copies are, {inside} of them in the set"
+        count = "1 copy is" if len(copies) == 1 else f"{len(copies)} copies are"
+        return f"not catalogued; {count}, {inside} of them in the set"
     return "not catalogued, and no copy of it is; the nearest images show what is like it"
 
 

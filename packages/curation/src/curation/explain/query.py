@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from contracts.embedding_store import EmbeddingStore
 from contracts.keys import key_of_bytes
+from curation.catalog import part_file, part_numbers
 from curation.decode import decode_rgb
 from curation.embed.embedder import Embedder
 from curation.explain.explain import Row, rows_where
@@ -23,9 +24,10 @@ from curation.index.search import SearchBase, search
 
 @dataclass(frozen=True)
 class NearImage:
-    """A pool image near the one that was asked for. `kept` None: no decision yet."""
+    """A pool image near the one that was asked for, and where it was found. `kept` None: no decision yet."""
 
     key: str
+    uri: str | None
     cosine: float
     kept: bool | None
     reason: str | None
@@ -57,7 +59,11 @@ class QueryReport:
 
 
 def query_image(
-    data: bytes, embedders: Sequence[tuple[Embedder, EmbeddingStore, float | None]], selection: Path, answers: int = 10
+    data: bytes,
+    embedders: Sequence[tuple[Embedder, EmbeddingStore, float | None]],
+    catalog: Path,
+    selection: Path,
+    answers: int = 10,
 ) -> QueryReport:
     """Look an image up by its bytes and by its vectors. Each embedder comes with its store and its threshold.
 
@@ -69,8 +75,10 @@ def query_image(
     by_model = []
     for embedder, store, threshold in embedders:
         near = nearest_in_store(embedder.embed_images([pixels])[0], store, embedder.odd_dims, answers)
-        fates = {row["key"]: row for row in rows_where(selection, "key", [other for other, _ in near])}
-        found = [_near(other, cosine, fates.get(other)) for other, cosine in near]
+        keys = [other for other, _ in near]
+        fates = {row["key"]: row for row in rows_where(selection, "key", keys)}
+        places = _places(catalog, keys)
+        found = [_near(other, cosine, fates.get(other), places.get(other)) for other, cosine in near]
         by_model.append(NearImages(store.model, threshold, found))
     return QueryReport(key, bool(own), own[0]["kept"] if own else None, own[0]["reason"] if own else None, by_model)
 
@@ -88,5 +96,11 @@ def nearest_in_store(
     return sorted(found, key=lambda item: (-item[1], item[0]))[:answers]
 
 
-def _near(key: str, cosine: float, fate: Row | None) -> NearImage:
-    return NearImage(key, cosine, fate["kept"] if fate else None, fate["reason"] if fate else None)
+def _places(catalog: Path, keys: Sequence[str]) -> dict[str, str]:
+    """The first uri of each key, in order of text."""
+    rows = [row for number in part_numbers(catalog) for row in rows_where(part_file(catalog, number), "key", keys)]
+    return {row["key"]: row["uri"] for row in sorted(rows, key=lambda row: row["uri"], reverse=True)}
+
+
+def _near(key: str, cosine: float, fate: Row | None, uri: str | None) -> NearImage:
+    return NearImage(key, uri, cosine, fate["kept"] if fate else None, fate["reason"] if fate else None)

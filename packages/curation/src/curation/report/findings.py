@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +26,13 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class Group:
-    """A group of duplicates, the kept image first, at most so many keys as are shown."""
+    """A group of duplicates, the kept image first, at most so many keys as are shown. `inner`: its lowest cosine."""
 
     group_id: str
     size: int
     keys: list[str]
     kept: str | None
+    inner: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,12 @@ class Findings:
     quarantined: list[Quarantined]
     group_sizes: list[tuple[int, int]]
     groups: list[Group]
+    loosest: list[Group]
+    shorter_sides: list[tuple[str, int]]
+    aspects: list[tuple[str, int]]
+    sweep_svg: str
+    settings: str
+    versions: list[tuple[str, str]]
     threshold: float
     pairs_above: list[Pair]
     pairs_below: list[Pair]
@@ -78,7 +86,7 @@ class Findings:
 
     def keys(self) -> list[str]:
         """Keys of all images that are shown, each once."""
-        keys = [key for group in self.groups for key in group.keys]
+        keys = [key for group in (*self.groups, *self.loosest) for key in group.keys]
         keys += [key for pair in (*self.pairs_above, *self.pairs_below) for key in (pair.key_a, pair.key_b)]
         for seed in self.seeds:
             for query in seed.queries:
@@ -109,13 +117,37 @@ def largest_groups(groups: pa.Table, count: int, members: int) -> list[Group]:
     """The largest groups, ties by id."""
     ids, sizes = groups.column("group_id").to_pylist(), groups.column("group_size").to_pylist()
     chosen = sorted({(-size, group_id) for size, group_id in zip(sizes, ids, strict=True) if size > 1})[:count]
-    found = []
-    for size, group_id in chosen:
-        rows = groups.filter(pc.equal(groups.column("group_id"), group_id)).to_pylist()
-        rows.sort(key=lambda row: (not row["kept"], row["key"]))
-        kept = next((row["key"] for row in rows if row["kept"]), None)
-        found.append(Group(group_id, -size, [row["key"] for row in rows[:members]], kept))
-    return found
+    return [_group(groups, group_id, members) for _, group_id in chosen]
+
+
+def loosest_groups(groups: pa.Table, inner: Sequence[tuple[str, float]], members: int) -> list[Group]:
+    """Groups with the lowest cosine inside, as dedup found them. `inner`: (group id, lowest cosine)."""
+    return [group for name, cosine in inner if (group := _group(groups, name, members, cosine)).keys]
+
+
+def _group(groups: pa.Table, group_id: str, members: int, inner: float | None = None) -> Group:
+    rows = groups.filter(pc.equal(groups.column("group_id"), group_id)).to_pylist()
+    rows.sort(key=lambda row: (not row["kept"], row["key"]))
+    kept = next((row["key"] for row in rows if row["kept"]), None)
+    return Group(group_id, len(rows), [row["key"] for row in rows[:members]], kept, inner)
+
+
+SIDE_EDGES_PX = (32, 64, 128, 256, 512, 1024)
+ASPECT_EDGES = (0.5, 0.75, 4 / 3, 2.0)
+ASPECT_NAMES = ("taller than 1:2", "1:2 to 3:4", "3:4 to 4:3", "4:3 to 2:1", "wider than 2:1")
+
+
+def shapes(catalog: pa.Table) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Numbers of whole images by shorter side and by aspect ratio. `catalog`: columns status, width_px, height_px."""
+    good = catalog.filter(pc.equal(pc.cast(catalog.column("status"), pa.string()), "ok"))
+    width = good.column("width_px").to_numpy(zero_copy_only=False).astype(float)
+    height = good.column("height_px").to_numpy(zero_copy_only=False).astype(float)
+    names = [f"under {SIDE_EDGES_PX[0]} px"]
+    names += [f"{low} to {high - 1} px" for low, high in pairwise(SIDE_EDGES_PX)]
+    names += [f"{SIDE_EDGES_PX[-1]} px and more"]
+    sides = np.bincount(np.digitize(np.minimum(width, height), SIDE_EDGES_PX), minlength=len(names))
+    ratios = np.bincount(np.digitize(width / np.maximum(height, 1), ASPECT_EDGES), minlength=len(ASPECT_NAMES))
+    return list(zip(names, sides.tolist(), strict=True)), list(zip(ASPECT_NAMES, ratios.tolist(), strict=True))
 
 
 def pairs_around(pairs: pa.Table, threshold: float, count: int) -> tuple[list[Pair], list[Pair]]:

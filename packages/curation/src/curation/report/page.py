@@ -14,6 +14,11 @@ h3{font-size:1rem;margin:1.2rem 0 .3rem}
 table{border-collapse:collapse}td,th{padding:.15rem .8rem .15rem 0;text-align:left;vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .bar{background:#4a7ab5;height:.8rem;border-radius:2px}.bar.out{background:#c2654f}
+.cards{display:flex;flex-wrap:wrap;gap:.8rem;align-items:flex-start}
+.card{border:1px solid #8884;border-radius:6px;padding:.2rem .6rem}
+.card h3{margin:.2rem 0}.card .row{margin:.3rem 0}.side{display:flex;flex-wrap:wrap;gap:3rem}
+svg{max-width:40rem;height:auto}
+pre{font-size:12px;overflow:auto}
 .row{display:flex;flex-wrap:wrap;gap:.5rem;align-items:flex-start;margin:.3rem 0 .9rem}
 figure{margin:0;width:118px;font-size:11px;line-height:1.25;overflow-wrap:anywhere}
 figure img{display:block;max-width:112px;max-height:112px;border:3px solid transparent}
@@ -30,10 +35,14 @@ def page(findings: Findings, thumbs: Mapping[str, str]) -> str:
         _section("From offered to kept", _flow(findings.flow)),
         _section("Composition", _table(findings.composition_head, findings.composition_rows)),
         _section("Quarantine", _quarantine(findings)),
+        _section("Sizes of the images", _shapes(findings)),
         _section("Sizes of duplicate groups", _histogram(findings.group_sizes)),
         _section("Largest duplicate groups", _groups(findings.groups, thumbs)),
+        _section("Loosest duplicate groups", _groups(findings.loosest, thumbs)),
         _section(f"Pairs around the threshold {findings.threshold:g}", _pairs(findings, thumbs)),
+        _section("What other thresholds would keep", findings.sweep_svg),
         *(_section(f"Brought by {seed.name}", _seed(seed, thumbs)) for seed in findings.seeds),
+        _section("Settings and versions", _made_by(findings)),
     ]
     head = "<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
     head += f"<title>{escape(findings.title)}</title><style>{_STYLE}</style>"
@@ -47,7 +56,7 @@ def _section(title: str, content: str) -> str:
 def _flow(flow: Sequence[tuple[str, int]]) -> str:
     most = max((count for _, count in flow), default=1) or 1
     rows = [
-        f"<tr><td>{escape(name)}</td><td class='n'>{count:,}</td><td style='width:28rem'>"
+        f"<tr><td>{escape(name)}</td><td class='n'>{count:,}</td><td style='width:20rem'>"
         f"<div class='{'bar out' if name.startswith('dropped') else 'bar'}' style='width:{100 * count / most:.1f}%'>"
         "</div></td></tr>"
         for name, count in flow
@@ -85,22 +94,39 @@ def _histogram(sizes: Sequence[tuple[int, int]]) -> str:
     return _flow([(f"groups of {size}", count) for size, count in sizes]) if sizes else ""
 
 
+def _shapes(findings: Findings) -> str:
+    if not any(count for _, count in findings.shorter_sides):
+        return ""
+    columns = (("shorter side", findings.shorter_sides), ("width : height", findings.aspects))
+    return (
+        "<div class='side'>" + "".join(f"<div><h3>{name}</h3>{_flow(rows)}</div>" for name, rows in columns) + "</div>"
+    )
+
+
+def _made_by(findings: Findings) -> str:
+    settings = f"<details><summary>curate.yaml</summary><pre>{escape(findings.settings)}</pre></details>"
+    return _table(("made with", "version"), findings.versions) + settings
+
+
 def _groups(groups: Sequence[Group], thumbs: Mapping[str, str]) -> str:
     parts = []
     for group in groups:
         more = f", {len(group.keys)} shown" if group.size > len(group.keys) else ""
         pictures = [_figure(key, thumbs, "kept" if key == group.kept else "") for key in group.keys]
-        parts.append(f"<h3>{group.size} images{more}</h3>{_row(pictures)}")
+        inner = "" if group.inner is None else f", lowest cosine {group.inner:.3f}"
+        parts.append(f"<div class='card'><h3>{group.size} images{inner}{more}</h3>{_row(pictures)}</div>")
     note = "<p class='note'>A green frame marks the image that is kept.</p>" if parts else ""
-    return note + "".join(parts)
+    return f"{note}<div class='cards'>{''.join(parts)}</div>" if parts else ""
 
 
 def _pairs(findings: Findings, thumbs: Mapping[str, str]) -> str:
     def shown(pairs: Sequence[Pair]) -> str:
-        return "".join(
-            f"<h3>cosine {pair.cosine:.4f}</h3>{_row([_figure(pair.key_a, thumbs), _figure(pair.key_b, thumbs)])}"
+        cards = [
+            f"<div class='card'><h3>cosine {pair.cosine:.4f}</h3>"
+            f"{_row([_figure(pair.key_a, thumbs), _figure(pair.key_b, thumbs)])}</div>"
             for pair in pairs
-        )
+        ]
+        return f"<div class='cards'>{''.join(cards)}</div>"
 
     parts = []
     if findings.pairs_above:

@@ -55,7 +55,8 @@ def find_set(text: str, places: LookupPlaces) -> FoundSet:
     if text in places.configured:
         source = _existing(places.configured[text], places.working_folder, f"`seeds: {text}` of curate.yaml")
         return FoundSet(file_safe(text), source, "curate.yaml")
-    if "/" in text or "\\" in text or text.startswith((".", "~")):
+    named_file = text.endswith(_ENDINGS[1:]) and (places.working_folder / text).is_file()
+    if named_file or "/" in text or "\\" in text or text.startswith((".", "~")):
         source = _existing(text, places.working_folder, f"--seed {text}")
         return FoundSet(file_safe(_last_part(source)), source, "the command", named_by_path=True)
     entry = known_set(text)

@@ -14,7 +14,8 @@ def flow_counts(offered: int, unreadable: int, selection: pa.Table) -> list[tupl
     dropped = Counter(
         word for word, kept in zip(words.to_pylist(), selection.column("kept").to_pylist(), strict=True) if not kept
     )
-    rows = [("files offered", offered), ("distinct files", selection.num_rows)]
+    again = offered - unreadable - selection.num_rows
+    rows = [("files offered", offered), ("exact duplicates", again), ("distinct files", selection.num_rows)]
     rows += [(f"dropped: {word.replace('_', ' ')}", count) for word, count in sorted(dropped.items())]
     rows.append(("kept", selection.num_rows - sum(dropped.values())))
     return [rows[0], *([("files without readable bytes", unreadable)] if unreadable else []), *rows[1:]]
