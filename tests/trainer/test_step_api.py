@@ -51,13 +51,23 @@ def test_chunks_wrappers_a_head_listed_twice_and_a_missing_teacher() -> None:
             assert torch.equal(value, given[f"student.{name}"]), name
 
 
-def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded() -> None:
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded(role: str) -> None:
     method = parts().method
     given = official_state(method)
     before = {name: value.clone() for name, value in given.items()}
     wrong = numbered(given)
-    wrong["student.backbone.extra"] = wrong.pop("student.backbone.norm.bias")
+    wrong[f"{role}.backbone.extra"] = wrong.pop(f"{role}.backbone.norm.bias")
     with pytest.raises(BrokenArtifact, match=r"norm\.bias is missing; backbone\.extra has no place"):
+        load_official(method, wrong)
+    assert all(torch.equal(value, before[name]) for name, value in official_state(method).items())
+
+
+def test_a_center_of_another_size_is_named_and_nothing_is_loaded() -> None:
+    method = parts("losses.centering=centering").method
+    before = {name: value.clone() for name, value in official_state(method).items()}
+    wrong = numbered(official_state(method)) | {"dino_loss.center": torch.zeros(1, 3)}
+    with pytest.raises(BrokenArtifact, match=r"dino_loss\.center has 3 values"):
         load_official(method, wrong)
     assert all(torch.equal(value, before[name]) for name, value in official_state(method).items())
 

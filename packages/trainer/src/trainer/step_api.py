@@ -63,17 +63,28 @@ def load_official(method: DinoV2, state: Mapping[str, Tensor]) -> None:
     Names: student.* and teacher.* over backbone.*, dino_head.* and ibot_head.*, in block chunks or not;
     dino_loss.center and ibot_patch_loss.center. Without teacher.* the teacher begins as the student, as at the start of
     a run; a head that the official code lists twice because it is shared is taken once.
-    Errors: BrokenArtifact naming weights that are missing, of another shape, or that the method has no place for.
+    Errors: BrokenArtifact naming weights that are missing, of another shape, or that the method has no place for;
+    nothing is loaded then.
     """
     named = {_official(name): value for name, value in state.items()}
     student = _part(named, "student")
     teacher = _part(named, "teacher") or student
-    for modules, values, role in ((method.student, student, "student"), (method.teacher, teacher, "teacher")):
-        _load(modules, values, role)
-    for name, target in _centers(method).items():
-        if name in named:
-            target.center.copy_(named[name].reshape(target.center.shape))
-            target.has_pending.fill_(False)
+    fitting = [
+        (method.student, _fitting(method.student, student, "student")),
+        (method.teacher, _fitting(method.teacher, teacher, "teacher")),
+    ]
+    centers = {name: target for name, target in _centers(method).items() if name in named}
+    for name, target in centers.items():
+        if named[name].numel() != target.center.numel():
+            raise BrokenArtifact(
+                f"{name} has {named[name].numel()} values where the method has {target.center.numel()} prototypes: set "
+                "heads.*.prototypes to what the weights were made with"
+            )
+    for modules, values in fitting:
+        modules.load_state_dict(values)
+    for name, target in centers.items():
+        target.center.copy_(named[name].reshape(target.center.shape))
+        target.has_pending.fill_(False)
 
 
 def official_state(method: DinoV2) -> dict[str, Tensor]:
@@ -101,7 +112,8 @@ def _part(named: Mapping[str, Tensor], role: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{role}."): value for name, value in named.items() if name.startswith(f"{role}.")}
 
 
-def _load(modules: nn.ModuleDict, values: Mapping[str, Tensor], role: str) -> None:
+def _fitting(modules: nn.ModuleDict, values: Mapping[str, Tensor], role: str) -> dict[str, Tensor]:
+    """The values that the modules take, each in its place. Errors: BrokenArtifact."""
     own = modules.state_dict()
     if "ibot_head" not in modules:
         values = {name: value for name, value in values.items() if not _repeats_shared_head(name, values)}
@@ -117,7 +129,7 @@ def _load(modules: nn.ModuleDict, values: Mapping[str, Tensor], role: str) -> No
             f"the {role}'s weights do not fit the method ({len(wrong)} of them: {'; '.join(wrong[:3])}): "
             "set model.*, crops.global_px and heads.* to what the weights were made with"
         )
-    modules.load_state_dict(dict(values))
+    return dict(values)
 
 
 def _repeats_shared_head(name: str, values: Mapping[str, Tensor]) -> bool:
