@@ -1,6 +1,7 @@
 """Does the trainer learn on real images? CIFAR-10 on a CPU: accuracy over the run, beside pixels and random weights.
 
-    python benchmarks/cifar10.py TRAIN.parquet TEST.parquet --work FOLDER [--seed 0] [--plot docs/pictures/cifar10.png]
+    python benchmarks/cifar10.py TRAIN.parquet TEST.parquet --work FOLDER [--seed 0]
+    python benchmarks/cifar10.py TRAIN.parquet TEST.parquet --run FINISHED_RUN [--max-images 5000]
 
 Pretrains the preset `cifar10` without labels (about two hours on two cores; a second call goes on where the first was
 cut off), then measures k-NN accuracy (k 10 to 200) on all images and a linear probe on 10,000 of each part: trained,
@@ -55,9 +56,8 @@ def curve(run: Path) -> list[tuple[int, float]]:
 
 def evaluated(asked: argparse.Namespace, tasks: list[str], most: int | None) -> dict[str, Any]:
     """Trained model, random weights and raw pixels at 32 px."""
-    run = str(asked.work / "run")
     return trainer.api.evaluate(
-        run, asked.train, test=asked.test, tasks=tasks, image_px=32, max_images=most, device="cpu"
+        str(asked.run), asked.train, test=asked.test, tasks=tasks, image_px=32, max_images=most, device="cpu"
     )
 
 
@@ -96,20 +96,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", help="cifar10-train.parquet, or any labelled images of about 32 px")
     parser.add_argument("test", help="its test images")
-    parser.add_argument("--work", type=Path, required=True, help="folder of the run")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--work", type=Path, help="folder in which to train")
+    place.add_argument("--run", type=Path, help="a finished run to measure instead of training one")
+    parser.add_argument("--max-images", type=int, help="of each part, for the table (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="settings of the run")
     parser.add_argument("--plot", type=Path, default=RESULTS / "cifar10.png")
     parser.add_argument("--out", type=Path, default=RESULTS / "cifar10.json")
     asked = parser.parse_args()
     began, cpu = time.monotonic(), sum(os.times()[:4])
-    pretrained(asked)
+    if asked.run is None:
+        asked.run = asked.work / "run"
+        pretrained(asked)
     seconds = {"wall": round(time.monotonic() - began, 1), "cpu": round(sum(os.times()[:4]) - cpu, 1)}
     small = evaluated(asked, ["knn"], PROBE_IMAGES)["results"]
-    whole = evaluated(asked, ["knn"], None)
-    for name, row in evaluated(asked, ["linear"], LINEAR_IMAGES)["results"].items():
+    whole = evaluated(asked, ["knn"], asked.max_images)
+    for name, row in evaluated(asked, ["linear"], min(LINEAR_IMAGES, asked.max_images or LINEAR_IMAGES))[
+        "results"
+    ].items():
         whole["results"][name] |= row
-    points = curve(asked.work / "run")
+    points = curve(asked.run)
     print(table(whole["results"]))
     draw(points, {name: small[name]["knn"][K]["top1"] for name in ("raw pixels", "random weights")}, asked.plot)
     report = {
@@ -120,6 +127,7 @@ def main() -> None:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "training_seconds_of_this_call": seconds,
+        "training_seconds": json.loads((asked.run / "run.json").read_text()).get("seconds"),
         "curve": [{"step": step, "knn_accuracy": share} for step, share in points],
         "curve_baselines": small,
         "images": whole["images"],
