@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contracts.embedding_store import EmbeddingStore
 from contracts.errors import MissingInput, UserError
 from contracts.tables import GROUPS, PAIRS, SELECTION, read_table
 from curation import api
@@ -170,3 +171,19 @@ def test_added_images_are_joined_with_the_old_without_joining_those_again(
     again = run(workspace, index=index)
     assert joined == [5, 35]
     assert (again.kept, again.pairs) == (grown.kept, grown.pairs)
+
+
+def test_the_pre_pass_leaves_copies_of_one_hash_unembedded_and_the_counts_add_up(workspace: api.Workspace) -> None:
+    report = run(workspace, prepass="phash")
+    assert report.same_hash is not None and 0 < report.same_hash <= 5, "the small copies have their pictures' hash"
+    assert (report.images, report.exact_duplicates, report.kept) == (30, 5, 20)
+    assert report.kept + report.near_duplicates + report.same_hash == report.images
+    assert EmbeddingStore.open(workspace.embeddings("descriptor")).rows == 30 - report.same_hash
+    reasons = [row["reason"] for row in read_table(workspace.selection, SELECTION).to_pylist() if not row["kept"]]
+    assert sum(reason.startswith("same_hash: of ") for reason in reasons) == report.same_hash
+    assert len(reasons) == 10
+    before = digests(workspace)
+    run(workspace, prepass="phash")
+    assert digests(workspace) == before
+    assert run(workspace).same_hash is None, "without the pre-pass what was left out is embedded and compared"
+    assert EmbeddingStore.open(workspace.embeddings("descriptor")).rows == 30

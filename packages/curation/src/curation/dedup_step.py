@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from contracts.embedding_store import EmbeddingStore
 from contracts.publish import publish_text
 from curation.config import CurateConfig
 from curation.dedup.dedup_pool import DedupInputs, dedup_pool, plan_of
 from curation.dedup.group_report import DedupReport
+from curation.dedup.hash_prepass import NO_COPIES, same_hash
 from curation.dedup.near_pairs import JoinAsked, pool_pairs
 from curation.dedup.pool import load_pool
 from curation.dedup.sweep import SweepReport, sweep
@@ -30,13 +33,15 @@ def run_dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: S
     """Deduplicate a workspace. Errors: MissingInput (catalogue, model, reference), UserError (threshold)."""
     workspace.require_catalog()
     found = find_references(workspace, config)
-    store = _embedded(workspace, config, engine, say)
+    copies = _hash_copies(workspace, config, say)
+    store = _embedded(workspace, config, engine, say, copies)
     inputs = DedupInputs(
         folder=workspace.dedup,
         catalog_folder=workspace.catalog,
         store=store,
         references=_references(workspace, config, found, engine, say),
         filtered=filtered_keys(workspace.filters),
+        copies=copies,
     )
     report = dedup_pool(inputs, config.dedup, say)
     recompute_selection(workspace)
@@ -48,8 +53,9 @@ def run_sweep(
 ) -> SweepReport:
     """What other thresholds would keep; writes dedup/sweep.svg and the pairs down to the lowest, decides nothing."""
     workspace.require_catalog()
-    store = _embedded(workspace, config, engine, say)
-    pool = load_pool(store, workspace.catalog, filtered_keys(workspace.filters))
+    copies = _hash_copies(workspace, config, say)
+    store = _embedded(workspace, config, engine, say, copies)
+    pool = load_pool(store, workspace.catalog, filtered_keys(workspace.filters), copies)
     plan = plan_of(config.dedup.index, len(pool), store.dim)
     asked = JoinAsked(plan, min(thresholds), config.dedup.neighbors)
     pairs = pool_pairs(workspace.dedup, pool, store, asked, say)
@@ -58,11 +64,20 @@ def run_sweep(
     return report
 
 
-def _embedded(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say) -> EmbeddingStore:
-    """The pool's vectors of the model of dedup; what has none yet is embedded first."""
+def _hash_copies(workspace: Workspace, config: CurateConfig, say: Say) -> pa.Table:
+    """What the pre-pass leaves out: columns key, of."""
+    if config.dedup.prepass == "none":
+        return NO_COPIES
+    copies = same_hash(workspace.catalog, filtered_keys(workspace.filters))
+    say(f"{copies.num_rows:,} images have the perceptual hash of another")
+    return copies
+
+
+def _embedded(workspace: Workspace, config: CurateConfig, engine: Engine, say: Say, copies: pa.Table) -> EmbeddingStore:
+    """The pool's vectors of the model of dedup; what has none yet is embedded first, without copies."""
     model = config.dedup.model
     folder = workspace.embeddings(model_name(model))
-    embedded = embed(workspace.catalog, folder, model, engine, config.embed)
+    embedded = embed(workspace.catalog, folder, model, engine, config.embed, copies.column("key").combine_chunks())
     if embedded.embedded_now:
         say(f"{embedded.embedded_now:,} images embedded with {model}")
     if embedded.failed:

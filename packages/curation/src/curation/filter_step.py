@@ -109,6 +109,6 @@ def _groups_to_decide_again(workspace: Workspace) -> int:
     out = pc.is_in(groups.column("key"), value_set=filtered_keys(workspace.filters))
     lost: pa.Array = groups.filter(pc.and_(groups.column("kept"), out)).column("group_id").combine_chunks()
     copies = groups.filter(
-        pc.and_(pc.match_substring(groups.column("reason"), "near_duplicate: "), pc.invert(out))
+        pc.and_(pc.match_substring_regex(groups.column("reason"), "^(near_duplicate|same_hash): "), pc.invert(out))
     ).filter(pc.field("group_id").isin(lost))
     return int(pc.count_distinct(copies.column("group_id")).as_py())

@@ -58,6 +58,9 @@ def dedup(
     ] = None,
     max_component: Annotated[int | None, typer.Option("--max-component", help="Split larger groups.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Embedder (default: descriptor).")] = None,
+    prepass: Annotated[
+        str | None, typer.Option("--prepass", help="phash: one of each perceptual hash is compared | none.")
+    ] = None,
     sweep: Annotated[
         str | None, typer.Option("--sweep", help="LOW:HIGH[:STEP]: only show what these thresholds would keep.")
     ] = None,
@@ -82,6 +85,7 @@ def dedup(
         "against_threshold": against_threshold,
         "components": components,
         "max_component": max_component,
+        "prepass": prepass,
         "model": model,
     }
     overrides = [*(settings or []), *dedup_overrides(options)]

@@ -17,6 +17,10 @@ class DedupConfig(StrictModel):
         default="descriptor",
         description="embedder: a name of the table, a Hugging Face folder or hub id, a TorchScript file, a run",
     )
+    prepass: Literal["none", "phash"] = Field(
+        default="none",
+        description="phash: pictures of one perceptual hash count as one before any is embedded, as in the paper",
+    )
     index: IndexConfig = Field(default_factory=AutoIndex, description="kind: faiss (chosen by size) | exact | ivf")
     threshold: float | None = Field(
         default=None,

@@ -6,7 +6,7 @@ dedup/pairs.parquet, pairs.json, against-<set>.parquet, groups.parquet, maybe.pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from curation.dedup.config import DedupConfig
 from curation.dedup.decide import decide, groups_table
 from curation.dedup.doubtful import write_doubtful
 from curation.dedup.group_report import DedupReport, Findings, make_report
+from curation.dedup.hash_prepass import NO_COPIES, with_hash_copies
 from curation.dedup.near_pairs import JoinAsked, pool_pairs, reference_pairs
 from curation.dedup.pool import load_pool
 from curation.dedup.reference_pairs import remove_other_sets
@@ -29,13 +30,17 @@ from curation.index.plan import IndexPlan, plan_index
 
 @dataclass(frozen=True)
 class DedupInputs:
-    """An embedded pool, keys that filters drop, the reference sets by name, and where the results go."""
+    """An embedded pool, keys that filters drop, the reference sets by name, and where the results go.
+
+    `copies`: what the pre-pass found (hash_prepass.same_hash); they are not compared.
+    """
 
     folder: Path
     catalog_folder: Path
     store: EmbeddingStore
     references: Mapping[str, EmbeddingStore]
     filtered: pa.Array
+    copies: pa.Table = field(default_factory=lambda: NO_COPIES)
 
 
 def plan_of(index: IndexConfig, rows: int, dim: int) -> IndexPlan:
@@ -50,7 +55,7 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
     store, folder = inputs.store, inputs.folder
     remove_drafts(folder)
     limits = thresholds_of(settings, store.model, store.settings, bool(inputs.references))
-    pool = load_pool(store, inputs.catalog_folder, inputs.filtered)
+    pool = load_pool(store, inputs.catalog_folder, inputs.filtered, inputs.copies)
     plan = plan_of(settings.index, len(pool), store.dim)
     say(f"index {plan.describe()}")
     pairs = pool_pairs(folder, pool, store, JoinAsked(plan, limits.lowest, settings.neighbors), say)
@@ -62,10 +67,10 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
     for name, found in near.items():
         say(f"{len(found):,} pairs with the reference set {name} above cosine {limits.against:g}")
     decision = decide(pool, pairs, near, settings, limits.same, limits.against)
-    write_table(folder / "groups.parquet", groups_table(pool, decision), GROUPS)
+    write_table(folder / "groups.parquet", with_hash_copies(groups_table(pool, decision), inputs.copies), GROUPS)
     status = read_catalog(inputs.catalog_folder, columns=["status"]).column("status").to_pylist()
     doubtful = write_doubtful(folder, pool, pairs, decision, limits.maybe)
-    findings = Findings(pool, pairs, decision, near, status.count("ok"), doubtful)
+    findings = Findings(pool, pairs, decision, near, status.count("ok"), inputs.copies.num_rows, doubtful)
     report = make_report(findings, settings, limits, store.model, plan.describe())
     publish_json(folder / "report.json", report.as_dict())
     return report

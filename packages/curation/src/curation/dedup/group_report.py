@@ -40,7 +40,10 @@ class ReferenceReport:
 
 @dataclass(frozen=True)
 class DedupReport:
-    """Counts are of unique images except `occurrences`, which counts files."""
+    """Counts are of unique images except `occurrences`, which counts files.
+
+    `same_hash`: images that the pre-pass left out, if there was one; pairs and groups are of the others.
+    """
 
     model: str
     index: str
@@ -52,6 +55,7 @@ class DedupReport:
     occurrences: int
     images: int
     exact_duplicates: int
+    same_hash: int | None
     pairs: int
     groups: int
     near_duplicates: int
@@ -132,7 +136,8 @@ def summarise_groups(pool: Pool, decision: Decision) -> list[GroupSummary]:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a run found. `occurrences`: files in the catalogue that are whole images. `doubtful`: pairs of kept images
+    """What a run found. `occurrences`: files in the catalogue that are whole images. `hash_copies`: images that the
+    pre-pass left out. `doubtful`: pairs of kept images
     that may be the same, if they were asked for.
     """
 
@@ -141,6 +146,7 @@ class Findings:
     decision: Decision
     reference_pairs: Mapping[str, Pairs]
     occurrences: int
+    hash_copies: int = 0
     doubtful: Pairs | None = None
 
 
@@ -169,8 +175,9 @@ def make_report(found: Findings, settings: DedupConfig, limits: Thresholds, mode
         maybe_threshold=limits.maybe,
         lowest_cosine=limits.lowest,
         occurrences=found.occurrences,
-        images=len(pool),
-        exact_duplicates=found.occurrences - len(pool),
+        images=len(pool) + found.hash_copies,
+        exact_duplicates=found.occurrences - len(pool) - found.hash_copies,
+        same_hash=found.hash_copies if settings.prepass == "phash" else None,
         pairs=len(found.pairs.above(limits.same)),
         groups=len(groups),
         near_duplicates=len(pool) - kept - int(leaving.sum()),

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from contracts.embedding_store import EmbeddingStore
 from curation.catalog import unique_images
 from curation.dedup.decide import Pool
+from curation.dedup.hash_prepass import NO_COPIES
 from curation.dedup.representative import keeping_order
 
 
-def load_pool(store: EmbeddingStore, catalog_folder: Path, filtered: pa.Array) -> Pool:
-    """Images that are both embedded and still in the catalogue, in the order of the store.
+def load_pool(store: EmbeddingStore, catalog_folder: Path, filtered: pa.Array, copies: pa.Table = NO_COPIES) -> Pool:
+    """Images that are both embedded and still in the catalogue, in the order of the store, without `copies` (key, of).
 
     `filtered`: keys that filters drop; they take part, so that other bounds need no new pairs, but stand for a group
     only when all of it is filtered.
     """
     images = unique_images(catalog_folder)
+    images = images.filter(pc.invert(pc.is_in(images.column("key"), value_set=copies.column("key").combine_chunks())))
     where = pc.index_in(store.keys, value_set=images.column("key").combine_chunks())
     rows = np.flatnonzero(pc.is_valid(where).to_numpy(zero_copy_only=False))
     whole = len(rows) == store.rows

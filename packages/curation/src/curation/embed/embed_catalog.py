@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.config import config_sha256
@@ -53,8 +54,15 @@ class EmbedReport:
         return asdict(self)
 
 
-def embed(catalog_folder: Path, store_folder: Path, model: str, engine: Engine, settings: EmbedConfig) -> EmbedReport:
-    """Embed what is not embedded yet; imported vectors stay as they are.
+def embed(
+    catalog_folder: Path,
+    store_folder: Path,
+    model: str,
+    engine: Engine,
+    settings: EmbedConfig,
+    without: pa.Array | None = None,
+) -> EmbedReport:
+    """Embed what is not embedded yet, but for the keys `without`; imported vectors stay as they are.
 
     Errors: MissingInput (catalogue, model, vectors that were not imported), UserError (nothing to embed).
     """
@@ -62,6 +70,8 @@ def embed(catalog_folder: Path, store_folder: Path, model: str, engine: Engine, 
     images = unique_images(catalog_folder)
     if images.num_rows == 0:
         raise UserError(f"{catalog_folder} holds no usable image: run `curate ingest` on a source that has some")
+    if without is not None and len(without):
+        images = images.filter(pc.invert(pc.is_in(images.column("key"), value_set=without)))
     if is_imported(model):
         return _as_imported(store_folder, model, images, started)
     embedder = load_embedder(model, settings)

@@ -6,7 +6,8 @@ A pure function of what the steps found, so that it can be made again at any tim
 |---|---|---|---|
 | 1 | ingest | `unique` | `quarantined: CODE` |
 | 2 | filter | | `filtered: blur 12.3 below 20` |
-| 3 | dedup | `representative: of 3 images` | `near_duplicate: of KEY, cosine 0.93`, `reference: SET` |
+| 3 | dedup | `representative: of 3 images` | `near_duplicate: of KEY, cosine 0.93`, `same_hash: of KEY` |
+| | | | `reference: SET` |
 | 4 | retrieve | `retrieved: SEED[, SEED]` | `not_retrieved: by SEED[, SEED]`, `capped: SEED` |
 | 5 | retrieve | `as_is: SEED` (also what an earlier step dropped) | |
 """
