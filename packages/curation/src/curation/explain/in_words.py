@@ -10,7 +10,7 @@ from curation.explain.query import NearImage, QueryReport
 
 def explanation_lines(found: Sequence[Explanation]) -> list[str]:
     """Lines for a person: the verdict first, then what led to it, image by image."""
-    return [line for one in found for line in _in_words(one)]
+    return [line for one in found for line in dict.fromkeys(_in_words(one))]
 
 
 def query_lines(report: QueryReport) -> list[str]:
@@ -68,6 +68,8 @@ def _in_words(found: Explanation) -> list[str]:
 
 def _verdict(found: Explanation) -> str:
     if found.decision is None:
+        if found.occurrences and all(row["status"] == "quarantined" for row in found.occurrences):
+            return "OUT: quarantined (step ingest)"
         return "IN (a seed image as it is)" if found.sample else "not decided yet: run `curate dedup` or `curate build`"
     return f"{'IN' if found.decision['kept'] else 'OUT'}: {found.decision['reason']} (step {found.decision['step']})"
 
