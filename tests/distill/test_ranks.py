@@ -11,6 +11,7 @@ import pytest
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from contracts.errors import ConfigError
+from contracts.publish import read_json
 from distill import api
 from distill.students.rank_groups import RankGroups, check_groups
 from trainer.engine.metrics_log import read_metrics
@@ -170,7 +171,20 @@ def test_groups_that_do_not_fit_are_told(sizes: tuple[int, ...], ranks: int, ima
         check_groups(sizes, STUDENTS, ranks, images)
 
 
-def test_a_cache_belongs_to_one_rank(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="belongs to one rank"):
-        distilled(make_teacher(), pictures, tmp_path / "run", 2, "teacher.cache.gib=1")
-    assert not (tmp_path / "run").exists()
+def test_two_ranks_share_a_cache_and_one_process_goes_on_from_it(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    """24 pictures, two epochs of the same crops: the second is answered from what either rank has kept.
+
+    KoLeo compares the images of one rank and is left out here.
+    """
+    teacher, cache = make_teacher(), tmp_path / "cache"
+    words = ["run.batch_size=24", "objective.koleo_weight=0", "teacher.cache.gib=1", "teacher.cache.crop_sets=1"]
+    words.append(f"teacher.cache.folder={cache}")
+    both = distilled(teacher, pictures, tmp_path / "both", 2, *words, students=["vitn8"])
+    kept = {file: read_json(file) for file in cache.glob("part-*.json")}
+    assert sorted(file.name for file in kept)[:2] == ["part-00000.json", "part-00001.json"]
+    assert len({name for names in kept.values() for name in names}) == 24
+    alone = distilled(teacher, pictures, tmp_path / "alone", 1, *words, students=["vitn8"])
+    assert {file: read_json(file) for file in cache.glob("part-*.json")} == kept, "a row was computed again"
+    assert_same(alone, both)

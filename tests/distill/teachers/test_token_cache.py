@@ -12,7 +12,7 @@ import torch
 
 from contracts.errors import UserError
 from distill.teachers.teacher import open_teacher
-from distill.teachers.token_cache import TokenCache, as_rows, from_rows
+from distill.teachers.token_cache import TokenCache, Writer, as_rows, from_rows
 from trainer.data.batch import CropBatch
 
 Batches = Callable[..., CropBatch]
@@ -56,6 +56,39 @@ def test_a_full_cache_takes_nothing_more(tmp_path: Path) -> None:
         cache.keep(str(value), row(value))
     assert len(cache) == 2
     assert cache.find(["2"]) == [None]
+
+
+def test_ranks_write_parts_of_their_own_and_find_those_of_the_others(tmp_path: Path) -> None:
+    part_bytes = 2 * row(0).nbytes
+
+    def opened() -> list[TokenCache]:
+        return [TokenCache(tmp_path, CONTENT, 1, part_bytes, Writer(rank, 2)) for rank in range(2)]
+
+    first, second = opened()
+    for value in range(4):
+        (first, second)[value % 2].keep(str(value), row(value))
+    assert sorted(file.name for file in tmp_path.glob("*.npy")) == ["part-00000.npy", "part-00001.npy"]
+    for cache in (first, second, *opened(), TokenCache(tmp_path, CONTENT, 1)):
+        assert [float(found[0, 0, 0]) for found in cache.find(["0", "1", "2", "3"]) if found is not None] == [
+            0,
+            1,
+            2,
+            3,
+        ]
+    third, fourth = opened()
+    for value in (4, 5):
+        fourth.keep(str(value), row(value))
+    assert fourth.find(["3", "6"])[1] is None
+    assert third.find(["5"])[0] is not None
+    assert (tmp_path / "part-00003.npy").is_file()
+
+
+def test_ranks_share_out_the_room(tmp_path: Path) -> None:
+    caches = [TokenCache(tmp_path, CONTENT, 5 * row(0).nbytes / 2**30, writer=Writer(rank, 2)) for rank in range(2)]
+    for number, cache in enumerate(caches):
+        for value in range(5):
+            cache.keep(f"{number}:{value}", row(value))
+    assert [len(cache) for cache in caches] == [2, 2]
 
 
 def test_a_cache_of_other_content_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from contracts.config import plain_values
+from contracts.publish import remove_drafts
 from distill.config import DistillConfig, PrototypeObjective
 from distill.head_stage import learn_heads, needs_heads
 from distill.plan import DistillPlan, make_plan
@@ -19,7 +20,7 @@ from distill.students.rank_groups import RankGroups
 from distill.students.several import Several
 from distill.teachers.newest_run import DISTILLED
 from distill.teachers.teacher import Teacher
-from distill.teachers.token_cache import TokenCache
+from distill.teachers.token_cache import TokenCache, Writer
 from trainer.data.loader import LoaderSettings
 from trainer.data.masking.settings import MaskingSettings
 from trainer.data.open_source import open_source
@@ -182,7 +183,11 @@ def _open_cache(planned: PlannedDistillation, run: RunFolder) -> TokenCache | No
         "crops": plain_values(config.crops),
         "seed": config.run.seed,
     }
-    return TokenCache(Path(asked.folder) if asked.folder else run.root / "teacher_cache", content, asked.gib)
+    folder = Path(asked.folder) if asked.folder else run.root / "teacher_cache"
+    if is_first():
+        remove_drafts(folder)
+    wait_for_all()  # no rank writes before all have opened the cache: the loop waits for all when it begins
+    return TokenCache(folder, content, asked.gib, writer=Writer(rank(), plan.ranks))
 
 
 def _report(planned: PlannedDistillation, outcome: TrainOutcome) -> dict[str, Any]:

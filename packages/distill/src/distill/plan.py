@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from contracts.errors import ConfigError
 from distill.config import DistillConfig, PrototypeObjective
 from distill.recipe import check_teacher, student_backbones
 from distill.students.rank_groups import check_groups
@@ -65,7 +64,7 @@ class DistillPlan:
 def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, ranks: int = 1) -> DistillPlan:
     """Work out what a run will do; students are counted on torch's meta device.
 
-    Errors: ConfigError when the batch cannot be cut, or teacher, cache or groups of ranks do not fit.
+    Errors: ConfigError when the batch cannot be cut, or teacher or groups of ranks do not fit.
     """
     device = choose_device(config.run.device)
     fitted = schedule_settings(config)
@@ -112,8 +111,6 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, 
 
 def _micro_batch(config: DistillConfig, ranks: int) -> int:
     """Images of one forward pass on one rank."""
-    if ranks > 1 and config.teacher.cache.gib:
-        raise ConfigError("the teacher's cache belongs to one rank, and several train: set teacher.cache.gib=0")
     micro = config.run.micro_batch_size or config.run.batch_size // ranks
     check_groups(config.students.ranks, config.students.archs, ranks, micro)
     return micro
