@@ -59,7 +59,7 @@ def test_every_image_gets_the_vector_that_the_embedder_gives_it(pool: Path) -> N
     store = EmbeddingStore.open(pool / "store")
     assert store.part_rows == (64, 64, 22)
     keys = {hashlib.sha256(path.read_bytes()).hexdigest()[:24]: path for path in (pool / "pool").iterdir()}
-    assert store.keys.to_pylist() == sorted(keys)
+    assert store.keys.to_pylist() == sorted(keys, key=keys.__getitem__)
     embedder = load_embedder("descriptor")
     pixels = np.asarray(Image.open(keys[store.keys[70].as_py()]))
     assert np.allclose(store.all_vectors()[70], embedder.embed_images([pixels])[0], atol=1e-3)

@@ -10,6 +10,7 @@ keys. A store of another model version is made anew.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -153,7 +154,7 @@ def _remove_part(folder: Path, number: int) -> None:
         (folder / f"part-{number:05d}{ending}").unlink(missing_ok=True)
 
 
-def _missing_parts(images: pa.Table, folder: Path, done: EmbeddingStore | None, largest: int) -> list[EmbedPart]:
+def _missing_parts(images: pa.Table, folder: Path, done: EmbeddingStore | None, largest: int) -> Sequence[EmbedPart]:
     """What is to be embedded; parts on disk that belong to neither the store nor this plan are removed."""
     remove_drafts(folder)
     keys = done.keys if done else pa.array([], pa.string())

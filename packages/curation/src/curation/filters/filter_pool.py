@@ -27,6 +27,7 @@ from curation.filters.judge import judge
 from curation.filters.measure_part import FilterPart, make_worker
 from curation.filters.scores.score_pool import Scored
 from curation.filters.table import MEASURES
+from curation.sources.reading_order import in_reading_order
 
 SMALLEST_PART = 128
 PARTS_OF_A_SMALL_POOL = 16
@@ -124,7 +125,8 @@ def _measure(
 
 
 def plan_parts(images: pa.Table, largest: int) -> list[FilterPart]:
-    """Cut images, sorted by key, into parts; small pools finer, so that every core gets a share."""
+    """Cut images into parts as they lie in their sources; small pools finer, so that every core gets a share."""
+    images = in_reading_order(images)
     step = min(largest, max(SMALLEST_PART, -(-images.num_rows // PARTS_OF_A_SMALL_POOL)))
     parts = []
     for number, start in enumerate(range(0, images.num_rows, step)):
@@ -136,7 +138,7 @@ def plan_parts(images: pa.Table, largest: int) -> list[FilterPart]:
 
 def _is_published(folder: Path, part: FilterPart) -> bool:
     """Whether a killed run left this very part."""
-    return tuple(read_values(part_file(folder, part.number), PART).column("key").to_pylist()) == part.keys
+    return bool(read_values(part_file(folder, part.number), PART).column("key").to_pylist() == sorted(part.keys))
 
 
 def _remove_parts(folder: Path) -> None:

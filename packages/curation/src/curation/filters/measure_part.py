@@ -20,7 +20,7 @@ from curation.sources.read_bytes import read_bytes
 
 @dataclass(frozen=True)
 class FilterPart:
-    """Images to measure, in order of key."""
+    """Images to measure, in the order in which they lie in their sources."""
 
     number: int
     keys: tuple[str, ...]

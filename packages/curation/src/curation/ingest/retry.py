@@ -32,7 +32,8 @@ from curation.sources.kinds import is_archive, is_table
 from curation.sources.listing import NO_IMAGES
 from curation.sources.original_ids import archive_ids, beside
 from curation.sources.origins import Archive, Offered, ReadSettings, TableRows, UrlRows, offered, read_loose_file
-from curation.sources.read_bytes import read_bytes, reading_order
+from curation.sources.read_bytes import read_bytes
+from curation.sources.reading_order import reading_order
 from curation.sources.tables import image_column, open_table, row_count
 from curation.sources.uid_subset import UidSubset
 from curation.sources.uri import member_uri, split_uri

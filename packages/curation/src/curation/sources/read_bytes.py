@@ -33,12 +33,6 @@ def read_bytes(uris: Iterable[str]) -> Iterator[bytes]:
             reader.close()
 
 
-def reading_order(uri: str) -> tuple[str, int, str]:
-    """Sort key by which uris lie one after the other in their archives and tables."""
-    container, _, member = uri.partition("#")
-    return (container, int(member), "") if member.isdigit() and is_table(container) else (container, 0, member)
-
-
 def _read_file(path: str) -> bytes:
     try:
         return read_file(path)

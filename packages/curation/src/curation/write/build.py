@@ -6,6 +6,7 @@ are missing; a rerun of a finished plan does nothing.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from contracts.tables import MANIFEST, write_table
 from curation.engine import Engine
 from curation.write.config import WriteConfig
 from curation.write.dataset_card import CardFacts, dataset_card
+from curation.write.gather import GATHERED, make_gatherer, plan_blocks
 from curation.write.plan import BuildPlan, manifest_table
 from curation.write.shard_worker import ShardTask, make_shard_worker
 from curation.write.staging import recover, staging_folder, take_place
@@ -53,7 +55,15 @@ def is_built(out: Path, plan: BuildPlan) -> bool:
 def build_dataset(out: Path, plan: BuildPlan, card: CardSettings, settings: WriteConfig, engine: Engine) -> None:
     """Write the dataset folder of a plan; the folder that had the name before stays whole until the new one is."""
     folder = staging_folder(out, plan.plan_id)
-    tasks = [ShardTask(folder / shard_name(n), samples, settings.record_uri) for n, samples in enumerate(plan.shards)]
+    paths = [folder / shard_name(number) for number in range(len(plan.shards))]
+    blocks = [] if all(path.is_file() for path in paths) else plan_blocks(plan.shards, folder)
+    for _ in engine.map_parts(make_gatherer, blocks, label="gather"):
+        pass
+    files = [block.index_file for block in blocks]
+    tasks = [
+        ShardTask(number, path, samples, files, settings.record_uri)
+        for number, (path, samples) in enumerate(zip(paths, plan.shards, strict=True))
+    ]
     entries: dict[int, ShardEntry] = dict(engine.map_parts(make_shard_worker, tasks, label="build"))
     shards = [entries[number] for number in range(len(tasks))]
     write_table(folder / MANIFEST_FILE, manifest_table(plan.shards), MANIFEST)
@@ -70,5 +80,6 @@ def build_dataset(out: Path, plan: BuildPlan, card: CardSettings, settings: Writ
         inputs={"plan": plan.plan_id},
     )
     remove_drafts(folder)  # of workers that were lost on the way
+    shutil.rmtree(folder / GATHERED, ignore_errors=True)
     write_dataset_header(folder, header)
     take_place(folder, out)

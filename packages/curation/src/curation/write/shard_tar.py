@@ -1,23 +1,22 @@
 """One WebDataset shard: `<key>.<ending>` with the image's bytes, then `<key>.json`, for every sample in order.
 
-Written with the standard library: the same samples give the same bytes (mtime 0, no owner, USTAR), and a writing
-worker needs no PyTorch, which importing webdataset would load.
+The same samples give the same bytes (mtime 0, no owner, USTAR), and a writing worker needs no PyTorch, which importing
+webdataset would load.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import BrokenArtifact
 from contracts.keys import key_of_bytes
+from curation.write.tar_writer import TarWriter
 
 _ENDINGS = {"jpeg": "jpg", "tiff": "tif", "jpeg2000": "jp2", "mpo": "jpg"}
-_MODE = 0o444
+WRITE_BYTES = 1 << 20
 
 
 def ending_of(image_format: str | None) -> str:
@@ -40,12 +39,13 @@ def sample_json(sample: Mapping[str, Any], *, with_uri: bool) -> bytes:
     return json.dumps(values, ensure_ascii=False, sort_keys=True).encode("utf-8")
 
 
-def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *, with_uri: bool) -> None:
-    """Write samples (row of the plan, image bytes) to a tar file.
+def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *, with_uri: bool) -> tuple[int, str]:
+    """Write samples (row of the plan, image bytes) to a tar file. Returns its size in bytes and its sha256.
 
     Errors: BrokenArtifact when an image is gone or no longer the one that was catalogued.
     """
-    with path.open("wb") as handle, tarfile.open(fileobj=handle, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with path.open("wb", buffering=WRITE_BYTES) as handle:
+        tar = TarWriter(handle)
         for sample, data in samples:
             if key_of_bytes(data) != sample["key"]:
                 what = "has changed since it was catalogued" if data else "is no longer there"
@@ -53,11 +53,6 @@ def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *,
                     f"{sample['uri']} {what}: put it back, or run `curate ingest` and the steps after it again (for a "
                     "seed set `curate retrieve`), which read it anew; what is embedded stays"
                 )
-            _add(tar, f"{sample['key']}.{ending_of(sample['format'])}", data)
-            _add(tar, f"{sample['key']}.json", sample_json(sample, with_uri=with_uri))
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode = len(data), _MODE
-    tar.addfile(member, io.BytesIO(data))
+            tar.add(f"{sample['key']}.{ending_of(sample['format'])}", data)
+            tar.add(f"{sample['key']}.json", sample_json(sample, with_uri=with_uri))
+        return tar.finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from contracts.dataset_folder import ShardEntry
 from contracts.publish import draft, sha256_file
-from curation.sources.read_bytes import read_bytes, reading_order
+from curation.sources.read_bytes import read_bytes
+from curation.sources.reading_order import reading_order
+from curation.write.gather import GatheredBytes
 from curation.write.shard_tar import write_tar
 
 BLOCK_BYTES = 128 << 20
@@ -21,20 +23,23 @@ BLOCK_BYTES = 128 << 20
 
 @dataclass(frozen=True)
 class ShardTask:
-    """One shard: where it is to be, and its samples (rows of write.samples)."""
+    """One shard: its number, where it is to be, its samples (rows of write.samples), the blocks with their bytes."""
 
+    number: int
     path: Path
     samples: pa.Table
+    blocks: Sequence[Path]
     with_uri: bool
 
 
 def write_shard(task: ShardTask) -> ShardEntry:
     """Publish a shard unless it is there already (then the same plan wrote it), and describe it."""
-    if not task.path.is_file():
+    if task.path.is_file():
+        size, digest = task.path.stat().st_size, sha256_file(task.path)
+    else:
         with draft(task.path) as rough:
-            write_tar(rough, _samples_with_bytes(task.samples), with_uri=task.with_uri)
-    size = task.path.stat().st_size
-    return ShardEntry(task.path.name, task.samples.num_rows, size, sha256_file(task.path))
+            size, digest = write_tar(rough, _samples_with_bytes(task), with_uri=task.with_uri)
+    return ShardEntry(task.path.name, task.samples.num_rows, size, digest)
 
 
 def make_shard_worker() -> Any:
@@ -42,20 +47,18 @@ def make_shard_worker() -> Any:
     return write_shard
 
 
-def _samples_with_bytes(samples: pa.Table) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Samples with their image bytes, in order, a block of bounded size in memory."""
-    ends = np.cumsum(samples.column("byte_count").to_numpy())
+def _samples_with_bytes(task: ShardTask) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Samples with their image bytes, in order, a stretch of bounded size in memory."""
+    ends = np.cumsum(task.samples.column("byte_count").to_numpy())
+    gathered = GatheredBytes(task.blocks, task.number)
     start = 0
-    while start < samples.num_rows:
+    while start < task.samples.num_rows:
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + BLOCK_BYTES, side="right")))
-        rows = samples.slice(start, stop - start).to_pylist()
-        yield from zip(rows, _read_by_place([row["uri"] for row in rows]), strict=True)
+        rows = task.samples.slice(start, stop - start).to_pylist()
+        found = dict(gathered.rows(start, stop))
+        own = {start + place: row["uri"] for place, row in enumerate(rows) if start + place not in found}
+        order = sorted(own, key=lambda place: reading_order(own[place]))
+        found.update(zip(order, read_bytes(own[place] for place in order), strict=True))
+        yield from zip(rows, (found.pop(place) for place in range(start, stop)), strict=True)
         start = stop
-
-
-def _read_by_place(uris: list[str]) -> list[bytes]:
-    """Bytes in the order of the uris, read in the order in which they lie in their archives and tables."""
-    order = sorted(range(len(uris)), key=lambda place: reading_order(uris[place]))
-    found: dict[int, bytes] = dict(zip(order, read_bytes(uris[place] for place in order), strict=True))
-    return [found[place] for place in range(len(uris))]

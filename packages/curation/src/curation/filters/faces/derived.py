@@ -26,6 +26,7 @@ from curation.filters.config import FacesConfig
 from curation.filters.faces.blur_part import PART, BlurPart, BlurWork, make_worker
 from curation.filters.faces.detector import FaceDetector, require_model
 from curation.index.row_files import row_ranges
+from curation.sources.reading_order import in_reading_order
 from curation.sources.uri import member_uri
 
 # To be raised when the same picture and boxes would give other bytes.
@@ -65,7 +66,7 @@ def derive(images: pa.Table, folder: Path, faces: FacesConfig, limits: DecodeLim
     known = _known(place).column("original_key").combine_chunks()
     fresh = images.filter(pc.invert(pc.is_in(images.column("key"), value_set=known)))
     waiting = place / "waiting.arrow"
-    _write_waiting(fresh, waiting)
+    _write_waiting(in_reading_order(fresh), waiting)
     first = max(part_numbers(place), default=-1) + 1
     ranges = row_ranges(fresh.num_rows, rows_per_part(fresh.num_rows, PART_IMAGES))
     parts = [BlurPart(first + number, start, stop) for number, (start, stop) in enumerate(ranges)]

@@ -65,4 +65,4 @@ def _read(file: Path) -> pa.Table:
 
 def _is_published(folder: Path, part: ScorePart) -> bool:
     """Whether a killed run left this very part."""
-    return tuple(_read(part_file(folder, part.number)).column("key").to_pylist()) == part.keys
+    return bool(_read(part_file(folder, part.number)).column("key").to_pylist() == sorted(part.keys))
