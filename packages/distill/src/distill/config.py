@@ -11,6 +11,7 @@ from distill.losses.feature_losses import feature_loss
 from distill.losses.relation_losses import relation_loss
 from trainer.config.model import HeadsSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
+from trainer.config.pictures import PicturesSection
 from trainer.config.run import DataSection, ProbeSection, RunSection
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.masking.settings import MaskingSettings
@@ -118,6 +119,7 @@ class DistillConfig(StrictModel):
     data: DataSection = DataSection()
     run: RunSection = RunSection()
     probe: ProbeSection = ProbeSection()
+    pictures: PicturesSection = PicturesSection()
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> DistillConfig:
@@ -128,6 +130,8 @@ class DistillConfig(StrictModel):
         sides = {"crops.global_px": self.crops.global_px}
         if self.crops.local_crops:
             sides["crops.local_px"] = self.crops.local_px
+        if self.pictures.image_px is not None:
+            sides["pictures.image_px"] = self.pictures.image_px
         for name, side in sides.items():
             if side % patch:
                 lower = max(side - side % patch, patch)

@@ -30,7 +30,7 @@ from trainer.engine.loop import TrainJob, TrainOutcome, train
 from trainer.engine.ranks import is_first, joined, rank, wait_for_all
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
 from trainer.export.model_folder import LoadedModel, ModelDescription, export_model
-from trainer.job_parts import build_probe, loop_settings, stream_from
+from trainer.job_parts import build_pictures, build_probe, loop_settings, stream_from
 from trainer.models.sizes import parse_arch
 from trainer.optim.adamw import build_adamw
 from trainer.optim.schedules import build_schedules
@@ -113,8 +113,7 @@ def build_job(planned: PlannedDistillation, run: RunFolder, device: torch.device
         open_stream=stream_from(planned.source, _loader_settings(planned)),
         run=run,
         settings=loop_settings(
-            config.run,
-            config.probe,
+            config,
             micro_batches=plan.micro_batches,
             clip_norm=config.optim.clip_norm,
             precision=plan.precision,
@@ -122,6 +121,7 @@ def build_job(planned: PlannedDistillation, run: RunFolder, device: torch.device
         identity_sha256=planned.identity.sha256(),
         device=device,
         probe=build_probe(config.probe, config.crops, device, plan.precision),
+        pictures=build_pictures(config, planned.source, run.pictures, _patch_px(config), device, plan.precision),
         export=lambda modules, step, out: export_students(planned, modules, step, out),
     )
     return job, teacher
@@ -150,6 +150,11 @@ def export_students(planned: PlannedDistillation, modules: nn.ModuleDict, step: 
         export_model(several.of(modules, name), description, out if len(several.names) == 1 else out / name)
 
 
+def _patch_px(config: DistillConfig) -> int:
+    """Side of a patch of the first student, which crops are measured for."""
+    return parse_arch(config.students.archs[0]).patch_size
+
+
 def _loader_settings(planned: PlannedDistillation) -> LoaderSettings:
     """Masks are drawn only where the patch loss takes a subset of positions."""
     config, plan = planned.config, planned.plan
@@ -157,7 +162,7 @@ def _loader_settings(planned: PlannedDistillation) -> LoaderSettings:
     subset = isinstance(asked, PrototypeObjective) and asked.ibot_tokens == "subset"
     return LoaderSettings(
         batch_size=plan.images_per_rank // plan.micro_batches,
-        patch_px=parse_arch(config.students.archs[0]).patch_size,
+        patch_px=_patch_px(config),
         augmentation=config.crops,
         masking=asked.masking if isinstance(asked, PrototypeObjective) and subset else MaskingSettings(probability=0),
         seed=config.run.seed,

@@ -68,8 +68,9 @@ def _job(teacher: Teacher, main: TrainJob, config: DistillConfig, run: RunFolder
         optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
         knobs=build_schedules(compressed(schedule_settings(config).settings, steps)).at,
         run=run,
-        settings=replace(main.settings, total_steps=steps, probe_every=0, export_every=0),
+        settings=replace(main.settings, total_steps=steps, probe_every=0, pictures_every=0, export_every=0),
         probe=None,
+        pictures=None,
         export=lambda modules, _step, _out: _publish(modules, run.root / FILE),
     )
 

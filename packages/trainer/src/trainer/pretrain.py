@@ -20,7 +20,7 @@ from trainer.engine.ranks import is_first, joined, rank, wait_for_all
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
 from trainer.export.model_folder import ModelDescription, export_model
 from trainer.initial_weights import InitialModel, find_initial_model, start_from
-from trainer.job_parts import build_probe, loop_settings, stream_from
+from trainer.job_parts import build_pictures, build_probe, loop_settings, stream_from
 from trainer.methods.dinov2 import DinoV2
 from trainer.models.resize_positions import resized_positions
 from trainer.models.sizes import parse_arch
@@ -40,6 +40,7 @@ FREE_SETTINGS = (
     "probe",
 )
 DEFAULT_RUNS = Path("runs")
+    "pictures",
 HIGH_RESOLUTION = "high_resolution"
 
 
@@ -146,8 +147,7 @@ def build_job(planned: PlannedRun, run: RunFolder, device: torch.device) -> Trai
         open_stream=stream_from(planned.source, loader_settings(planned)),
         run=run,
         settings=loop_settings(
-            config.run,
-            config.probe,
+            config,
             micro_batches=plan.micro_batches,
             clip_norm=config.optim.clip_norm,
             precision=plan.precision,
@@ -168,6 +168,9 @@ def loader_settings(planned: PlannedRun) -> LoaderSettings:
         patch_px=parse_arch(config.model.arch).patch_size,
         augmentation=config.crops,
         masking=config.masking,
+        pictures=build_pictures(
+            config, planned.source, run.pictures, parse_arch(config.model.arch).patch_size, device, plan.precision
+        ),
         seed=config.run.seed,
         workers=plan.workers,
         rank=rank(),

@@ -10,6 +10,7 @@ from trainer.config.model import HeadsSection, ModelSection
 from trainer.config.objective import LossesSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
 from trainer.config.run import DataSection, ProbeSection, RunSection
+from trainer.config.pictures import PicturesSection
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.masking.settings import MaskingSettings
 from trainer.models.sizes import parse_arch
@@ -30,6 +31,7 @@ class PretrainConfig(StrictModel):
     probe: ProbeSection = ProbeSection()
     high_resolution: HighResolutionSection | None = Field(None, description="a last phase on larger crops; none: off")
 
+    pictures: PicturesSection = PicturesSection()
     @model_validator(mode="after")
     def _parts_fit_together(self) -> PretrainConfig:
         patch = parse_arch(self.model.arch).patch_size
@@ -43,6 +45,8 @@ class PretrainConfig(StrictModel):
             sides["probe.image_px"] = self.probe.image_px
         for name, side in sides.items():
             if side % patch:
+        if self.pictures.image_px is not None:
+            sides["pictures.image_px"] = self.pictures.image_px
                 lower = side - side % patch
                 raise ValueError(
                     f"{name} is {side} px, which is not a multiple of the patch side {patch} px of "

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -31,11 +31,13 @@ from trainer.methods.method import Method, StepKnobs
 
 Probe = Callable[[torch.nn.Module], Mapping[str, float]]
 Export = Callable[[torch.nn.ModuleDict, int, Path], None]
+Pictures = Callable[[torch.nn.Module, int], Mapping[str, Any]]
 
+Seen = TypeVar("Seen")
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Length and rhythm of a run, in optimiser steps; 0 means never (probe_every, export_every).
+    """Length and rhythm of a run, in optimiser steps; 0 means never for those that end in _every.
 
     `accumulate` micro-batches make one step; `clip_norm` limits the gradient norm of each part of the student;
     for `freeze_backbone_steps` the student is trained without its backbone; `max_skipped` non-finite steps in a row end
@@ -52,6 +54,7 @@ class LoopSettings:
     keep_checkpoints: int = 2
     probe_every: int = 0
     export_every: int = 0
+    pictures_every: int = 0
     max_skipped: int = 20
 
 
@@ -60,7 +63,8 @@ class TrainJob:
     """Everything the loop needs: what is trained, with what knobs, on which batches, written where.
 
     `open_stream(position)` gives batches from a position on, without end. `probe` takes the backbone of
-    method.result() and returns numbers to record; `export` publishes method.result() as a model folder.
+    method.result() and returns numbers to record, `pictures` takes it and the step and returns pictures to record;
+    `export` publishes method.result() as a model folder.
     `identity_sha256` names the settings and the data, and is written into checkpoints.
     """
 
@@ -74,6 +78,7 @@ class TrainJob:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     probe: Probe | None = None
     export: Export | None = None
+    pictures: Pictures | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ def train(job: TrainJob) -> TrainOutcome:
     with StopSignal() as stop, Recorder(job.run, settings.total_steps, settings.log_every) as recorder:
         progress = _resume(job, recorder)
         recorder.begin(progress)
-        if progress.step == 0 and job.probe:
-            _probe(job, recorder, 0)
+        if progress.step == 0:
+            _look(job, recorder, 0, first_or_last=True)
         stream = _Stream(job, progress.position) if progress.step < settings.total_steps else None
         stopped_by = 0
         while stream is not None and progress.step < settings.total_steps and not stopped_by:
@@ -181,11 +186,10 @@ def _count(progress: Progress, report: StepReport, batches: list[CropBatch], max
 
 
 def _periodic_acts(job: TrainJob, recorder: Recorder, progress: Progress) -> None:
-    """Probe, checkpoint and export when their step has come; probe and checkpoint also at the last step."""
+    """Probe, paint, checkpoint and export when their step has come; all but the last also at the last step."""
     settings, step = job.settings, progress.step
     last = step == settings.total_steps
-    if job.probe and (last or _due(step, settings.probe_every)):
-        _probe(job, recorder, step)
+    _look(job, recorder, step, first_or_last=last)
     if last or _due(step, settings.checkpoint_every):
         _checkpoint(job, progress)
     if not last and _due(step, settings.export_every):
@@ -196,18 +200,30 @@ def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def _probe(job: TrainJob, recorder: Recorder, step: int) -> None:
-    """Measure the result so far, on the first rank, without touching the random generators of the run."""
-    assert job.probe is not None
+def _look(job: TrainJob, recorder: Recorder, step: int, *, first_or_last: bool) -> None:
+    """Probe the result so far and paint it, when it is time for either."""
+    probe, paint = job.probe, job.pictures
+    if probe and (first_or_last or _due(step, job.settings.probe_every)):
+        numbers = _of_backbone(job, probe)
+        if numbers is not None:
+            recorder.record_probe(step, {name: value for name, value in numbers.items() if math.isfinite(value)})
+    if paint and (first_or_last or _due(step, job.settings.pictures_every)):
+        pictures = _of_backbone(job, lambda backbone: paint(backbone, step))
+        if pictures is not None:
+            recorder.record_pictures(step, pictures)
+
+
+def _of_backbone(job: TrainJob, look: Callable[[torch.nn.Module], Seen]) -> Seen | None:
+    """What is seen in the result so far, on the first rank, without touching the random generators of the run."""
     if not is_first():
-        return
+        return None
     backbone = job.method.result()["backbone"]
     devices = [job.device] if job.device.type == "cuda" else []
     training = backbone.training
     with torch.random.fork_rng(devices=devices):
-        numbers = job.probe(backbone)
+        seen = look(backbone)
     backbone.train(training)
-    recorder.record_probe(step, {name: value for name, value in numbers.items() if math.isfinite(value)})
+    return seen
 
 
 def _checkpoint(job: TrainJob, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""metrics.jsonl and TensorBoard: the same numbers twice."""
+"""metrics.jsonl and TensorBoard: the same numbers twice; warnings.jsonl: what the user was warned of."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from contracts.publish import publish_bytes
+from trainer.engine.run_folder import RunFolder
 
 
 class MetricsLog:
@@ -18,12 +19,14 @@ class MetricsLog:
     A record is a flat mapping with `step`; numbers that are not finite are written as null, so that it stays JSON.
     """
 
-    def __init__(self, jsonl: Path, tensorboard: Path, first_step: int) -> None:
+    def __init__(self, run: RunFolder, first_step: int) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        _drop_records_from(jsonl, first_step)
-        self._file = jsonl.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(tensorboard), purge_step=first_step)
+        self._run = run
+        for jsonl in (run.metrics, run.warnings):
+            _drop_records_from(jsonl, first_step)
+        self._file = run.metrics.open("a", encoding="utf-8")
+        self._events = SummaryWriter(str(run.tensorboard), purge_step=first_step)
 
     def write(self, step: int, record: Mapping[str, Any]) -> None:
         """Append a record of a step."""
@@ -33,6 +36,16 @@ class MetricsLog:
         for name, value in record.items():
             if isinstance(value, int | float) and math.isfinite(value):
                 self._events.add_scalar(name, value, step)
+
+    def write_pictures(self, step: int, pictures: Mapping[str, Any]) -> None:
+        """Give pictures to TensorBoard. Shapes: uint8 [H, W, 3] each."""
+        for name, pixels in pictures.items():
+            self._events.add_image(f"pictures/{name}", pixels, step, dataformats="HWC")
+
+    def warn(self, step: int, text: str) -> None:
+        """Append a warning that was given after a step."""
+        with self._run.warnings.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "warning": text}) + "\n")
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -56,6 +69,8 @@ def read_metrics(jsonl: Path) -> list[dict[str, Any]]:
 
 
 def _drop_records_from(jsonl: Path, first_step: int) -> None:
+    if not jsonl.is_file():
+        return
     kept = [record for record in read_metrics(jsonl) if record["step"] < first_step]
     publish_bytes(jsonl, "".join(json.dumps(record) + "\n" for record in kept).encode())
 

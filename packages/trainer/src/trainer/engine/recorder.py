@@ -41,6 +41,7 @@ class Recorder:
         self._health = HealthWatch(total_steps)
         self._log: MetricsLog | None = None
         self._stack = ExitStack()
+        self._step = 0
         self.last: Mapping[str, Any] = {}
         self._reset_clock()
 
@@ -53,10 +54,11 @@ class Recorder:
 
     def begin(self, progress: Progress) -> None:
         """Open the metrics behind what a resumed run has written before."""
+        self._step = progress.step
         first_step = progress.step + 1 if progress.step else 0
         if not is_first():
             return
-        self._log = self._stack.enter_context(MetricsLog(self._run.metrics, self._run.tensorboard, first_step))
+        self._log = self._stack.enter_context(MetricsLog(self._run, first_step))
         for record in self.probes():
             self._health.probed(record)
         self._display.begin(progress.step)
@@ -67,8 +69,10 @@ class Recorder:
         self._display.say(text)
 
     def warn(self, text: str) -> None:
-        """One line that the user should act on."""
+        """One line that the user should act on; the run folder keeps it."""
         self._display.say(f"warning: {text}")
+        if self._log is not None:
+            self._log.warn(self._step, text)
 
     def is_due(self, step: int) -> bool:
         """True when the step gets a line of metrics: the first, every `log_every`th and the last."""
@@ -90,6 +94,7 @@ class Recorder:
         skipped_images: int,
     ) -> None:
         """One step is done."""
+        self._step = progress.step
         self._images += sum(len(batch.keys) for batch in batches) * world_size()
         seconds = max(time.perf_counter() - self._clock, 1e-9)
         speed = {"images_per_second": self._images / seconds, "data_wait": self._wait_seconds / seconds}
@@ -122,6 +127,12 @@ class Recorder:
         self.say(f"step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in numbers.items()))
         for warning in self._health.probed({"step": step, **record}):
             self.warn(warning)
+        self._reset_clock()
+
+    def record_pictures(self, step: int, pictures: Mapping[str, Any]) -> None:
+        """The first rank painted the result after a step: uint8 [H, W, 3] each, by name."""
+        assert self._log is not None, "begin() comes first"
+        self._log.write_pictures(step, pictures)
         self._reset_clock()
 
     def probes(self) -> list[dict[str, Any]]:

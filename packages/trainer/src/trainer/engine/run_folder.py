@@ -1,7 +1,8 @@
 """The run folder: where everything of a run lies, and whether the run that is asked for is the one that is there.
 
 config.yaml  plan.yaml  environment.json      published before the first step
-metrics.jsonl  tensorboard/                   grow while the run goes on
+metrics.jsonl  tensorboard/  warnings.jsonl    grow while the run goes on
+pictures/                                     see pictures/folder.py
 checkpoints/step_00001000/                    see engine/checkpoint.py
 export/                                       the model folder
 run.json                                      header, published last: the run is finished
@@ -54,6 +55,16 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """The same numbers as TensorBoard events."""
         return self.root / "tensorboard"
+
+    @property
+    def warnings(self) -> Path:
+        """One JSON object per warning; not there when there was none."""
+        return self.root / "warnings.jsonl"
+
+    @property
+    def pictures(self) -> Path:
+        """What the model has made of a few images."""
+        return self.root / "pictures"
 
     @property
     def checkpoints(self) -> Path:
