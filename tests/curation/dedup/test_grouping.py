@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from curation.dedup.grouping import group_pairs
-from curation.dedup.representative import keeping_order, representatives
+from curation.dedup.representative import keeping_order, key_order, representatives
 from curation.index.join import Pairs
 
 
@@ -59,8 +60,8 @@ def test_the_kept_image_has_most_pixels_then_most_bytes_then_the_smallest_key() 
     width = np.array([10, 20, 20, 20])
     height = np.array([10, 10, 10, 10])
     size = np.array([900, 500, 700, 700])
-    keys = np.array([b"a", b"b", b"d", b"c"])
-    priority = keeping_order(width, height, size, keys, np.zeros(len(keys), np.bool_))
+    keys = pa.array(["a", "b", "d", "c"])
+    priority = keeping_order(width, height, size, key_order(keys), np.zeros(len(keys), np.bool_))
     assert np.argsort(priority).tolist() == [3, 2, 1, 0]
     labels = np.zeros(4, np.int64)
     everyone = np.ones(4, np.bool_)

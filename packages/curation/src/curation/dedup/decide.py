@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.tables import GROUPS
@@ -94,22 +95,30 @@ def groups_table(pool: Pool, decision: Decision) -> pa.Table:
     named = decision.named[rows]
     cosine = pair_cosines(pool.vectors, pool.vectors, rows, named, pool.odd_dims)
     ids = pool.keys.take(pa.array(named))
-    reasons = []
-    for row, group_id, value in zip(rows.tolist(), ids.to_pylist(), cosine.tolist(), strict=True):
-        sets = [name for name, gone in decision.leaving.items() if gone[row]]
-        if sets:
-            reasons.append("reference: " + ", ".join(sets))
-        elif decision.kept[row]:
-            reasons.append(f"representative: of {decision.size[row]} images")
-        else:
-            reasons.append(f"near_duplicate: of {group_id}, cosine {value:.3f}")
+    reasons = _reasons(decision, rows, ids, cosine)
     return pa.table(
         {
             "key": pool.keys.take(pa.array(rows)),
             "group_id": ids,
             "group_size": pa.array(decision.size[rows], pa.int32()),
             "kept": pa.array(decision.kept[rows]),
-            "reason": pa.array(reasons, pa.string()),
+            "reason": reasons,
         },
         schema=GROUPS.schema,
     )
+
+
+def _reasons(decision: Decision, rows: Ints, ids: pa.Array, cosine: NDArray[np.floating[Any]]) -> pa.Array:
+    """Why each of these rows stays or leaves."""
+    told = pa.array(np.char.mod("%.3f", cosine).astype(str))
+    near = pc.binary_join_element_wise(pc.binary_join_element_wise("near_duplicate: of ", ids, ""), told, ", cosine ")
+    size = pa.array(decision.size[rows]).cast(pa.string())
+    alone = pc.binary_join_element_wise("representative: of ", size, " images", "")
+    reasons = pc.if_else(pa.array(decision.kept[rows]), alone, near)
+    named = np.zeros(len(rows), np.bool_)
+    for name, gone in decision.leaving.items():
+        more = pc.binary_join_element_wise(reasons, name, ", ")
+        told = pc.if_else(pa.array(named), more, f"reference: {name}")
+        reasons = pc.if_else(pa.array(gone[rows]), told, reasons)
+        named |= gone[rows]
+    return reasons

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contracts.embedding_store import EmbeddingStore
 from contracts.publish import publish_json, remove_drafts
@@ -68,9 +69,10 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
         say(f"{len(found):,} pairs with the reference set {name} above cosine {limits.against:g}")
     decision = decide(pool, pairs, near, settings, limits.same, limits.against)
     write_table(folder / "groups.parquet", with_hash_copies(groups_table(pool, decision), inputs.copies), GROUPS)
-    status = read_catalog(inputs.catalog_folder, columns=["status"]).column("status").to_pylist()
+    status = read_catalog(inputs.catalog_folder, columns=["status"]).column("status").cast(pa.string())
+    usable = int(pc.sum(pc.equal(status, "ok")).as_py() or 0)
     doubtful = write_doubtful(folder, pool, pairs, decision, limits.maybe)
-    findings = Findings(pool, pairs, decision, near, status.count("ok"), inputs.copies.num_rows, doubtful)
+    findings = Findings(pool, pairs, decision, near, usable, inputs.copies.num_rows, doubtful)
     report = make_report(findings, settings, limits, store.model, plan.describe())
     publish_json(folder / "report.json", report.as_dict())
     return report

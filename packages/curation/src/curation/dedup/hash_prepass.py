@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from contracts.tables import GROUPS
 from curation.catalog import unique_images
-from curation.dedup.representative import keeping_order
+from curation.dedup.representative import keeping_order, key_order
 
 NO_COPIES = pa.table({"key": pa.array([], pa.string()), "of": pa.array([], pa.string())})
 
@@ -36,7 +36,7 @@ def same_hash(catalog_folder: Path, filtered: pa.Array) -> pa.Table:
         images.column(name).fill_null(0).to_numpy().astype(np.int64) for name in ("width_px", "height_px", "byte_count")
     )
     out = pc.is_in(keys, value_set=filtered).to_numpy(zero_copy_only=False)
-    priority = keeping_order(width, height, size, np.array(keys.to_pylist(), dtype=np.bytes_), out)
+    priority = keeping_order(width, height, size, key_order(keys), out)
     hashes = images.column("phash").to_numpy()
     order = np.lexsort((priority, hashes))
     first = np.flatnonzero(np.diff(hashes[order], prepend=~hashes[order[:1]]))

@@ -13,7 +13,7 @@ from contracts.embedding_store import EmbeddingStore
 from curation.catalog import unique_images
 from curation.dedup.decide import Pool
 from curation.dedup.hash_prepass import NO_COPIES
-from curation.dedup.representative import keeping_order
+from curation.dedup.representative import keeping_order, key_order
 
 
 def load_pool(store: EmbeddingStore, catalog_folder: Path, filtered: pa.Array, copies: pa.Table = NO_COPIES) -> Pool:
@@ -34,7 +34,7 @@ def load_pool(store: EmbeddingStore, catalog_folder: Path, filtered: pa.Array, c
         _ints(found, "width_px"),
         _ints(found, "height_px"),
         _ints(found, "byte_count"),
-        np.array(keys.to_pylist(), dtype=np.bytes_),
+        key_order(keys),
         pc.is_in(keys, value_set=filtered).to_numpy(zero_copy_only=False),
     )
     return Pool(keys, vectors, int(store.settings.get("odd_dims", 0)), priority)

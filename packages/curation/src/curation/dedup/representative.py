@@ -6,6 +6,8 @@ The rule is total (keys are unique), so the choice does not depend on the order 
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 RULE = "one that no filter drops, then most pixels, then most bytes, then the smallest key"
@@ -13,11 +15,16 @@ RULE = "one that no filter drops, then most pixels, then most bytes, then the sm
 Ints = NDArray[np.int64]
 
 
-def keeping_order(
-    width_px: Ints, height_px: Ints, byte_count: Ints, keys: NDArray[np.bytes_], filtered: NDArray[np.bool_]
-) -> Ints:
+def key_order(keys: pa.Array) -> Ints:
+    """Place of every key among the keys sorted. Shapes: [N] -> [N], a permutation."""
+    place = np.empty(len(keys), np.int64)
+    place[pc.sort_indices(keys).to_numpy()] = np.arange(len(keys))
+    return place
+
+
+def keeping_order(width_px: Ints, height_px: Ints, byte_count: Ints, by_key: Ints, filtered: NDArray[np.bool_]) -> Ints:
     """Place of every image in the order of keeping, 0 first. Shapes: [N] each -> [N], a permutation."""
-    order = np.lexsort((keys, -byte_count, -(width_px * height_px), filtered))
+    order = np.lexsort((by_key, -byte_count, -(width_px * height_px), filtered))
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return place

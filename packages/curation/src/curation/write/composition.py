@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -41,8 +40,8 @@ class Part:
 
 def composition(samples: pa.Table, seeds: Sequence[SeedCounts]) -> list[Part]:
     """Rows by seed and mode, then what came from the pool alone. `samples`: columns origin, seed, mode."""
-    rows = zip(samples.column("seed").to_pylist(), samples.column("mode").to_pylist(), strict=True)
-    images = Counter(rows)
+    counts = samples.group_by(["seed", "mode"]).aggregate([([], "count_all")]).to_pylist()
+    images = {(row["seed"], row["mode"]): int(row["count_all"]) for row in counts}
     parts = []
     for seed in sorted(seeds, key=lambda s: s.seed):
         for mode in MODES:

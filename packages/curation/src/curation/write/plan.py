@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -58,7 +58,7 @@ def plan_build(
     return BuildPlan(
         shards=plan_shards(samples, count, settings.shuffle_seed),
         parts=parts,
-        sources=dict(sorted(Counter(samples.column("source").to_pylist()).items())),
+        sources=_counts(samples.column("source")),
         samples=samples.num_rows,
         image_bytes=image_bytes,
         plan_id=_content_sha256(_at_originals(samples), told),
@@ -70,8 +70,14 @@ def _without_places(samples: pa.Table) -> pa.Table:
     names = {
         name: name.rstrip("/").rpartition("/")[2] or name for name in pc.unique(samples.column("source")).to_pylist()
     }
-    column = pa.array([names[name] for name in samples.column("source").to_pylist()], pa.string())
-    return samples.set_column(samples.schema.get_field_index("source"), "source", column)
+    coded = samples.column("source").combine_chunks().dictionary_encode()
+    short = pa.array([names[name] for name in coded.dictionary.to_pylist()], pa.string())
+    return samples.set_column(samples.schema.get_field_index("source"), "source", short.take(coded.indices))
+
+
+def _counts(values: pa.ChunkedArray) -> dict[str, int]:
+    counted = {str(row["values"]): int(row["counts"]) for row in pc.value_counts(values).to_pylist()}
+    return dict(sorted(counted.items()))
 
 
 def _at_originals(samples: pa.Table) -> pa.Table:
@@ -100,9 +106,7 @@ def manifest_table(shards: Sequence[pa.Table]) -> pa.Table:
     """The manifest (contracts.tables.MANIFEST) of planned shards."""
     tables = []
     for number, shard in enumerate(shards):
-        rows = pa.table(
-            {"shard": pa.array([number] * len(shard), pa.int32()), "row": pa.array(range(len(shard)), pa.int32())}
-        )
+        rows = pa.table({"shard": np.full(len(shard), number, np.int32), "row": np.arange(len(shard), dtype=np.int32)})
         for name in MANIFEST.schema.names:
             if name not in ("shard", "row"):
                 rows = rows.append_column(name, shard.column(name))

@@ -47,7 +47,8 @@ def verify(path: Path) -> VerifyReport:
 def composition_problems(dataset: DatasetFolder) -> list[str]:
     """Where the composition table disagrees with the manifest."""
     manifest = dataset.manifest(["origin", "seed"])
-    found = Counter(zip(manifest.column("origin").to_pylist(), manifest.column("seed").to_pylist(), strict=True))
+    counts = manifest.group_by(["origin", "seed"]).aggregate([([], "count_all")]).to_pylist()
+    found = Counter({(row["origin"], row["seed"]): int(row["count_all"]) for row in counts})
     told: Counter[tuple[str, str | None]] = Counter()
     for row in dataset.header.composition:
         told[row["origin"], row["seed"]] += int(row["images"])
