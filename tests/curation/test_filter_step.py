@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from PIL import Image
@@ -20,7 +21,8 @@ from curation.cli import main
 from curation.explain.in_words import explanation_lines
 from curation.filters import filter_pool
 from curation.filters.filter_files import FILTERS
-from curation.filters.measure_part import FilterPart, measure_part
+from curation.filters.measure_part import measure_part
+from curation.sources.image_part import ImagePart
 
 
 @pytest.fixture
@@ -101,7 +103,8 @@ def test_a_rerun_and_a_run_after_a_kill_give_the_same_bytes(
     measure_part(parts[1], folder, limits)
     (folder / "part-00002.parquet").write_bytes(b"half")
     other = parts[3]
-    measure_part(FilterPart(3, other.keys[:1], ("nowhere.png",), (1,), (1,)), folder, limits)
+    elsewhere = pa.table({"key": other.keys[:1], "uri": ["nowhere.png"], "width_px": [1], "height_px": [1]})
+    measure_part(ImagePart(3, elsewhere), folder, limits)
     (folder / "part-00003.parquet").rename(folder / "part-00003.parquet.draft-1-0")
     assert run(workspace).filters.measured_now == 10
     assert sha256_file(workspace.filters) == first

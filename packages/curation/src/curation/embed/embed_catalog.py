@@ -10,7 +10,6 @@ keys. A store of another model version is made anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,9 +28,10 @@ from curation.embed.config import EmbedConfig
 from curation.embed.embedder import Embedder
 from curation.embed.importing.stored import NO_ROW, is_imported, keys_without_row, open_imported
 from curation.embed.part_worker import make_worker
-from curation.embed.parts import EmbedPart, plan_parts
+from curation.embed.parts import plan_parts
 from curation.embed.table import load_embedder
 from curation.engine import Engine
+from curation.sources.image_part import ImagePart
 
 MAKING = "making.json"
 
@@ -154,7 +154,7 @@ def _remove_part(folder: Path, number: int) -> None:
         (folder / f"part-{number:05d}{ending}").unlink(missing_ok=True)
 
 
-def _missing_parts(images: pa.Table, folder: Path, done: EmbeddingStore | None, largest: int) -> Sequence[EmbedPart]:
+def _missing_parts(images: pa.Table, folder: Path, done: EmbeddingStore | None, largest: int) -> list[ImagePart]:
     """What is to be embedded; parts on disk that belong to neither the store nor this plan are removed."""
     remove_drafts(folder)
     keys = done.keys if done else pa.array([], pa.string())
@@ -167,7 +167,7 @@ def _missing_parts(images: pa.Table, folder: Path, done: EmbeddingStore | None, 
     return parts
 
 
-def _is_published(folder: Path, part: EmbedPart) -> bool:
+def _is_published(folder: Path, part: ImagePart) -> bool:
     """Whether a killed run left this very part."""
     stem = folder / f"part-{part.number:05d}"
     if not stem.with_suffix(".npy").is_file():

@@ -14,8 +14,8 @@ from contracts.embedding_store import EmbeddingWriter
 from curation.embed.config import EmbedConfig
 from curation.embed.decode_ahead import Preparing, Unusable, prepared_images
 from curation.embed.embedder import Embedder, PreparingEmbedder
-from curation.embed.parts import EmbedPart
 from curation.embed.table import load_embedder
+from curation.sources.image_part import ImagePart
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ class PartResult:
     failed: tuple[tuple[str, str], ...]
 
 
-def make_worker(spec: str, store_folder: str, settings: EmbedConfig) -> Callable[[EmbedPart], PartResult]:
+def make_worker(spec: str, store_folder: str, settings: EmbedConfig) -> Callable[[ImagePart], PartResult]:
     """Built once per worker: the model is loaded here."""
     embedder = load_embedder(spec, settings)
     writer = EmbeddingWriter(Path(store_folder), model=spec, dim=embedder.dim)
 
-    def work(part: EmbedPart) -> PartResult:
+    def work(part: ImagePart) -> PartResult:
         return embed_part(part, embedder, writer, settings)
 
     return work
 
 
-def embed_part(part: EmbedPart, embedder: Embedder, writer: EmbeddingWriter, settings: EmbedConfig) -> PartResult:
+def embed_part(part: ImagePart, embedder: Embedder, writer: EmbeddingWriter, settings: EmbedConfig) -> PartResult:
     """Embed and publish one part. Images that fail are left out and named."""
     prepare, embed = _halves(embedder)
     preparing = Preparing(prepare, embedder.max_side_px, settings.threads_ahead, settings.batch_images)

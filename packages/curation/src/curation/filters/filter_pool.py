@@ -24,10 +24,10 @@ from curation.engine import Engine
 from curation.filters.config import Bounds, FilterConfig
 from curation.filters.filter_files import FILTERS, PART, read_values, with_scores
 from curation.filters.judge import judge
-from curation.filters.measure_part import FilterPart, make_worker
+from curation.filters.measure_part import make_worker
 from curation.filters.scores.score_pool import Scored
 from curation.filters.table import MEASURES
-from curation.sources.reading_order import in_reading_order
+from curation.sources.image_part import ImagePart, cut_images
 
 SMALLEST_PART = 128
 PARTS_OF_A_SMALL_POOL = 16
@@ -124,19 +124,13 @@ def _measure(
     return pa.concat_tables([before.slice(0, 0), *tables]).drop_null()
 
 
-def plan_parts(images: pa.Table, largest: int) -> list[FilterPart]:
-    """Cut images into parts as they lie in their sources; small pools finer, so that every core gets a share."""
-    images = in_reading_order(images)
+def plan_parts(images: pa.Table, largest: int) -> list[ImagePart]:
+    """Cut images into parts; small pools finer, so that every core gets a share."""
     step = min(largest, max(SMALLEST_PART, -(-images.num_rows // PARTS_OF_A_SMALL_POOL)))
-    parts = []
-    for number, start in enumerate(range(0, images.num_rows, step)):
-        rows = images.slice(start, step)
-        columns = [tuple(rows.column(name).to_pylist()) for name in ("key", "uri", "width_px", "height_px")]
-        parts.append(FilterPart(number, *columns))
-    return parts
+    return cut_images(images, 0, step)
 
 
-def _is_published(folder: Path, part: FilterPart) -> bool:
+def _is_published(folder: Path, part: ImagePart) -> bool:
     """Whether a killed run left this very part."""
     return bool(read_values(part_file(folder, part.number), PART).column("key").to_pylist() == sorted(part.keys))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,37 +14,27 @@ from curation.decode import BadImage, DecodeLimits
 from curation.filters.filter_files import PART
 from curation.filters.picture import picture_of
 from curation.filters.table import MEASURES
+from curation.sources.image_part import ImagePart
 from curation.sources.read_bytes import read_bytes
 
 
-@dataclass(frozen=True)
-class FilterPart:
-    """Images to measure, in the order in which they lie in their sources."""
-
-    number: int
-    keys: tuple[str, ...]
-    uris: tuple[str, ...]
-    widths_px: tuple[int, ...]
-    heights_px: tuple[int, ...]
-
-
-def make_worker(folder: str, limits: DecodeLimits) -> Callable[[FilterPart], int]:
+def make_worker(folder: str, limits: DecodeLimits) -> Callable[[ImagePart], int]:
     """Built once per worker."""
 
-    def work(part: FilterPart) -> int:
+    def work(part: ImagePart) -> int:
         return measure_part(part, Path(folder), limits)
 
     return work
 
 
-def measure_part(part: FilterPart, folder: Path, limits: DecodeLimits) -> int:
+def measure_part(part: ImagePart, folder: Path, limits: DecodeLimits) -> int:
     """Publish the values of a part; null for an image that cannot be read any more. Returns how many were measured."""
     rows: list[list[float | None]] = []
-    sizes = zip(part.widths_px, part.heights_px, strict=True)
-    for key, data, (width, height) in zip(part.keys, read_bytes(part.uris), sizes, strict=True):
+    keys, sizes = part.keys, zip(part.column("width_px"), part.column("height_px"), strict=True)
+    for key, data, (width, height) in zip(keys, read_bytes(part.uris), sizes, strict=True):
         rows.append(_values(key, data, (width, height), limits))
     columns = {name: pa.array([row[i] for row in rows], pa.float64()) for i, name in enumerate(MEASURES)}
-    write_table(part_file(folder, part.number), pa.table({"key": pa.array(part.keys, pa.string()), **columns}), PART)
+    write_table(part_file(folder, part.number), pa.table({"key": pa.array(keys, pa.string()), **columns}), PART)
     return sum(row[0] is not None for row in rows)
 
 

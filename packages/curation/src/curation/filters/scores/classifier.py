@@ -20,10 +20,11 @@ from curation.embed.config import EmbedConfig
 from curation.embed.decode_ahead import Preparing, Unusable, prepared_images
 from curation.embed.huggingface_files import cannot_load, input_rule, load_transformers, read_config, weights_identity
 from curation.embed.neural_input import InputRule
-from curation.embed.parts import EmbedPart, plan_parts
+from curation.embed.parts import plan_parts
 from curation.embed.torch_device import device_of, dtype_of, load_torch, use_threads
 from curation.filters.config import ClassifierFilter
 from curation.filters.scores.score import Score, write_scores
+from curation.sources.image_part import ImagePart
 
 Floats = NDArray[np.float32]
 
@@ -62,7 +63,7 @@ def classifier_score(asked: ClassifierFilter, settings: EmbedConfig, part_images
     )
 
 
-def _cut(images: pa.Table, part_images: int) -> Sequence[EmbedPart]:
+def _cut(images: pa.Table, part_images: int) -> Sequence[ImagePart]:
     return plan_parts(images, pa.array([], pa.string()), 0, part_images)
 
 
@@ -86,19 +87,19 @@ def _place(asked: ClassifierFilter, label: str, labels: Mapping[int, str]) -> in
     return int(found[0])
 
 
-def make_worker(classifier: Classifier, settings: EmbedConfig, folder: str) -> Callable[[EmbedPart], int]:
+def make_worker(classifier: Classifier, settings: EmbedConfig, folder: str) -> Callable[[ImagePart], int]:
     """Built once per worker: the model is loaded here."""
     score = LoadedClassifier(classifier, settings)
     preparing = Preparing(classifier.rule.prepare, None, settings.threads_ahead, settings.batch_images)
 
-    def work(part: EmbedPart) -> int:
+    def work(part: ImagePart) -> int:
         return write_scores(folder, part, scores_of(part, score, preparing, settings.batch_images))
 
     return work
 
 
 def scores_of(
-    part: EmbedPart, score: Callable[[Floats], Floats], preparing: Preparing[Floats], batch_images: int
+    part: ImagePart, score: Callable[[Floats], Floats], preparing: Preparing[Floats], batch_images: int
 ) -> list[float | None]:
     """A score for every image of a part, batch by batch; None for those that cannot be read."""
     found: dict[int, float] = {}

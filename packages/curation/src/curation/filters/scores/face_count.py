@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from contracts.publish import sha256_file
 from curation.embed.decode_ahead import Preparing, Unusable, prepared_images
-from curation.embed.parts import EmbedPart, plan_parts
+from curation.embed.parts import plan_parts
 from curation.filters.config import Bounds, FacesConfig
 from curation.filters.faces.detector import DETECT_PX, FaceDetector, Pixels, require_model
 from curation.filters.scores.score import Score, write_scores
+from curation.sources.image_part import ImagePart
 
 NAME = "faces"
 
@@ -33,11 +34,11 @@ def face_score(faces: FacesConfig, part_images: int) -> Score:
     )
 
 
-def _cut(images: pa.Table, part_images: int) -> Sequence[EmbedPart]:
+def _cut(images: pa.Table, part_images: int) -> Sequence[ImagePart]:
     return plan_parts(images, pa.array([], pa.string()), 0, part_images)
 
 
-def make_worker(model: str, confidence: float, folder: str) -> Callable[[EmbedPart], int]:
+def make_worker(model: str, confidence: float, folder: str) -> Callable[[ImagePart], int]:
     """Built once per worker: the detector is loaded here."""
     import cv2
 
@@ -45,7 +46,7 @@ def make_worker(model: str, confidence: float, folder: str) -> Callable[[EmbedPa
     detector = FaceDetector(model, confidence)
     preparing = Preparing(_unchanged, DETECT_PX)
 
-    def work(part: EmbedPart) -> int:
+    def work(part: ImagePart) -> int:
         images = prepared_images(part.keys, part.uris, preparing)
         counts = [None if isinstance(ready, Unusable) else float(len(detector.find(ready))) for _, ready in images]
         return write_scores(folder, part, counts)
