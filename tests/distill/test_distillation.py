@@ -24,6 +24,7 @@ from trainer.engine.run_folder import open_run, publish_run_files
 from trainer.export.model_folder import load_model
 
 SMALL = ["run.batch_size=4", "run.checkpoint_every_steps=2", "data.workers=0", "run.device=cpu"]
+SMALL += ["pictures.every_steps=0"]
 
 
 def small_run(teacher: Path, pictures: Path, out: Path, *more: str, **changes: Any) -> dict[str, Any]:

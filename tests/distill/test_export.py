@@ -19,7 +19,7 @@ from trainer.export.model_folder import load_model
 
 STUDENTS = ["vitn8", "vitn4"]
 WITH_ONNX = find_spec("onnxruntime") is not None and find_spec("onnxscript") is not None
-WORDS = ["run.batch_size=4", "data.workers=0", "run.device=cpu", "students.registers=2"]
+WORDS = ["run.batch_size=4", "data.workers=0", "run.device=cpu", "students.registers=2", "pictures.every_steps=0"]
 
 
 @pytest.fixture

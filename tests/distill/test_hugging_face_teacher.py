@@ -16,7 +16,7 @@ from trainer.export.model_folder import load_model
 from trainer.models.sizes import parse_arch
 
 WORDS = ["run.batch_size=2", "run.checkpoint_every_steps=9", "run.log_every_steps=1"]
-WORDS += ["data.workers=0", "run.device=cpu", "schedules.warmup_steps=0"]
+WORDS += ["data.workers=0", "run.device=cpu", "schedules.warmup_steps=0", "pictures.every_steps=0"]
 SHAPE = "{prototypes: 10, hidden_dim: 8, bottleneck_dim: 4}"
 EXACT = ["objective.kind=prototypes", "teacher.head_steps=1"]
 EXACT += [f"objective.heads.dino={SHAPE}", f"objective.heads.ibot={SHAPE}"]

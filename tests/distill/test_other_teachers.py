@@ -15,7 +15,7 @@ from trainer.engine.metrics_log import read_metrics
 from trainer.export.model_folder import load_model
 
 WORDS = ["run.batch_size=2", "run.checkpoint_every_steps=9", "run.log_every_steps=1", "crops.local_crops=1"]
-WORDS += ["data.workers=0", "run.device=cpu", "schedules.warmup_steps=0"]
+WORDS += ["data.workers=0", "run.device=cpu", "schedules.warmup_steps=0", "pictures.every_steps=0"]
 SHAPE = "{prototypes: 10, hidden_dim: 8, bottleneck_dim: 4}"
 MODES = {
     "features": (["objective.kind=features"], {"cls", "patch", "local_cls"}),

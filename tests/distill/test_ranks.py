@@ -21,6 +21,7 @@ STUDENTS = ["vitn8", "vitn4"]
 WORDS = [
     "run.batch_size=4",
     "data.workers=0",
+    "pictures.every_steps=0",
     "run.device=cpu",
     "run.log_every_steps=1",
     "run.checkpoint_every_steps=9",

@@ -40,6 +40,7 @@ TINY_MODEL = (
     "run.log_every_steps=1",
     "run.device=cpu",
     "data.workers=0",
+    "pictures.every_steps=0",
 )
 
 

@@ -144,6 +144,16 @@ def export(model: str, format_name: str, out: Path) -> dict[str, Any]:
 
 
 def default_preset() -> str:
+def report(run: Path, out: Path | None = None) -> dict[str, Any]:
+    """Show a run as one HTML page (RUN/report.html, or `out`), also while it goes on; returns what the page holds.
+
+    Errors: UserError in one sentence.
+    """
+    from trainer.report.write_report import write_report
+
+    return write_report(run, out)
+
+
     """`small` with a GPU, `cpu` without one."""
     import torch
 

@@ -162,6 +162,22 @@ def export(
     _say(f"{', '.join(report['files'])} in {out}")
 
 
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder, of a run that is finished or goes on still.")],
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file to write (default: RUN/report.html).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a run as one HTML page: losses, accuracies, health, pictures over time, settings, warnings.
+
+    Example: trainer report runs/my-run
+    """
+    report = api.report(run, out)
+    if as_json:
+        print_json(report)
+    _say(f"{report['report']}: step {report['step']} of {report['steps']}, {report['bytes'] / 2**20:.1f} MiB")
+
+
 def show_rows(title: str, header: list[str], rows: list[list[str]]) -> None:
     """A table with named columns on stdout; numbers are right-aligned."""
     table = Table(title=title)
