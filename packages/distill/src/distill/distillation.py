@@ -169,6 +169,7 @@ def _loader_settings(planned: PlannedDistillation) -> LoaderSettings:
         workers=plan.workers,
         rank=rank(),
         world_size=plan.ranks,
+        batches_per_step=plan.micro_batches,
         crop_sets=config.teacher.cache.crop_sets if config.teacher.cache.gib else 0,
     )
 

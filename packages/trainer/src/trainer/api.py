@@ -81,7 +81,8 @@ def pretrain(
         publish_plan(run, planned.identity, planned.values())  # where the ranks find what was measured here
     asked = {"config": config, "data": data, "out": planned.out, "steps": steps, "overrides": list(overrides)}
     asked["tune"] = tune
-    report: dict[str, Any] = start_ranks(devices, pretrain, asked)
+    restarts = planned.config.devices.max_restarts
+    report: dict[str, Any] = start_ranks(devices, pretrain, asked, max_restarts=restarts, say=say)
     return report
 
 

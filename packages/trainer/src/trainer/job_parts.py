@@ -97,6 +97,7 @@ def loop_settings(
         keep_checkpoints=run.keep_checkpoints,
         probe_every=sections.probe.every_steps,
         pictures_every=sections.pictures.every_steps,
+        background_checkpoints=run.background_checkpoints,
         export_every=run.export_every_steps,
         max_skipped=run.max_skipped_steps,
     )

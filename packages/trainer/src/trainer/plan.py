@@ -48,6 +48,7 @@ class PretrainPlan:
     images_per_step: int
     ranks: int
     images_per_rank: int
+    strategy: str
     micro_batches: int
     images_seen: int
     epochs: float
@@ -93,6 +94,7 @@ def make_plan(
         images_per_step=batch,
         ranks=world_size,
         images_per_rank=batch // world_size,
+        strategy=config.devices.strategy if world_size > 1 else "replicate",
         micro_batches=batch // (shares.micro * world_size),
         images_seen=batch * config.run.steps,
         epochs=round(batch * config.run.steps / len(source), 2),

@@ -18,6 +18,7 @@ from trainer.engine.environment import environment
 from trainer.engine.loop import TrainJob, TrainOutcome, train
 from trainer.engine.ranks import is_first, joined, rank, wait_for_all
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
+from trainer.engine.shard import compile_blocks, shard_weights, whole_weights
 from trainer.export.model_folder import ModelDescription, export_model
 from trainer.initial_weights import InitialModel, find_initial_model, start_from
 from trainer.job_parts import build_pictures, build_probe, loop_settings, stream_from
@@ -35,12 +36,14 @@ FREE_SETTINGS = (
     "run.log_every_steps",
     "run.checkpoint_every_steps",
     "run.keep_checkpoints",
+    "run.background_checkpoints",
     "run.export_every_steps",
     "run.max_skipped_steps",
+    "devices",
     "probe",
+    "pictures",
 )
 DEFAULT_RUNS = Path("runs")
-    "pictures",
 HIGH_RESOLUTION = "high_resolution"
 
 
@@ -115,7 +118,7 @@ def _train(planned: PlannedRun, run: RunFolder, device: torch.device) -> tuple[d
     outcome = train(job)
     fields = _report(planned, outcome)
     if planned.then is not None and outcome.stopped_by is None:
-        weights = job.method.state_dict()
+        weights = whole_weights(job.method)
         del job
         outcome = train(_phase_job(planned.then, weights, run, device))
         fields["high_resolution"] = _report(planned.then, outcome)
@@ -124,24 +127,36 @@ def _train(planned: PlannedRun, run: RunFolder, device: torch.device) -> tuple[d
 
 def _phase_job(phase: PlannedRun, weights: Mapping[str, Tensor], run: RunFolder, device: torch.device) -> TrainJob:
     """The phase on larger crops: student, teacher and centers go on, with positions resized and a fresh optimiser."""
-    job = build_job(phase, RunFolder(phase.out), device)
     settings = method_settings(phase.config).backbone
-    job.method.load_state_dict(resized_positions(weights, settings.image_size, settings.patch_size))
+    resized = resized_positions(weights, settings.image_size, settings.patch_size)
+    job = build_job(phase, RunFolder(phase.out), device, resized)
     job.export = lambda modules, step, _: _export(phase, modules, step, run.export)
     return job
 
 
-def build_job(planned: PlannedRun, run: RunFolder, device: torch.device) -> TrainJob:
-    """Everything the loop needs, from a plan. Weights depend on run.seed alone, later draws on the rank too."""
+def build_job(
+    planned: PlannedRun, run: RunFolder, device: torch.device, weights: Mapping[str, Tensor] | None = None
+) -> TrainJob:
+    """Everything the loop needs, from a plan; `weights` of the whole method to begin with, or fresh ones.
+
+    Weights depend on run.seed alone, later draws on the rank too.
+    """
     config, plan = planned.config, planned.plan
     torch.manual_seed(config.run.seed)
     method = DinoV2(method_settings(config))
     if planned.initial is not None:
         start_from(planned.initial, method)
+    if weights is not None:
+        method.load_state_dict(weights)
+    method.to(device)
+    if config.devices.compile_blocks:
+        compile_blocks(method)
+    if plan.strategy == "shard":
+        shard_weights(method, device, plan.precision)
     if rank():
         torch.manual_seed(config.run.seed * 1_000_003 + rank())
     return TrainJob(
-        method=method.to(device),
+        method=method,
         optimizer=build_adamw(method.parameter_groups(), betas=(config.optim.beta1, config.optim.beta2)),
         knobs=build_schedules(schedule_settings(config).settings).at,
         open_stream=stream_from(planned.source, loader_settings(planned)),
@@ -156,6 +171,9 @@ def build_job(planned: PlannedRun, run: RunFolder, device: torch.device) -> Trai
         identity_sha256=planned.identity.sha256(),
         device=device,
         probe=build_probe(config.probe, config.crops, device, plan.precision),
+        pictures=build_pictures(
+            config, planned.source, run.pictures, parse_arch(config.model.arch).patch_size, device, plan.precision
+        ),
         export=None if planned.then else lambda modules, step, out: _export(planned, modules, step, out),
     )
 
@@ -168,13 +186,11 @@ def loader_settings(planned: PlannedRun) -> LoaderSettings:
         patch_px=parse_arch(config.model.arch).patch_size,
         augmentation=config.crops,
         masking=config.masking,
-        pictures=build_pictures(
-            config, planned.source, run.pictures, parse_arch(config.model.arch).patch_size, device, plan.precision
-        ),
         seed=config.run.seed,
         workers=plan.workers,
         rank=rank(),
         world_size=plan.ranks,
+        batches_per_step=plan.micro_batches,
     )
 
 

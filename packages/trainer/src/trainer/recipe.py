@@ -37,6 +37,7 @@ def backbone_settings(config: PretrainConfig) -> VitSettings:
         drop_path_rate=m.drop_path_rate,
         drop_path_uniform=m.drop_path_uniform,
         attention=m.attention,
+        recompute=config.devices.recompute_blocks,
         **fields,
     )
 

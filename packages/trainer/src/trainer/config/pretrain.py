@@ -5,12 +5,13 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from contracts.config import StrictModel
+from trainer.config.devices import DevicesSection
 from trainer.config.high_resolution import HighResolutionSection
 from trainer.config.model import HeadsSection, ModelSection
 from trainer.config.objective import LossesSection
 from trainer.config.optimisation import OptimSection, SchedulesSection
-from trainer.config.run import DataSection, ProbeSection, RunSection
 from trainer.config.pictures import PicturesSection
+from trainer.config.run import DataSection, ProbeSection, RunSection
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.masking.settings import MaskingSettings
 from trainer.models.sizes import parse_arch
@@ -28,10 +29,11 @@ class PretrainConfig(StrictModel):
     schedules: SchedulesSection = SchedulesSection()
     data: DataSection = DataSection()
     run: RunSection = RunSection()
+    devices: DevicesSection = DevicesSection()
     probe: ProbeSection = ProbeSection()
+    pictures: PicturesSection = PicturesSection()
     high_resolution: HighResolutionSection | None = Field(None, description="a last phase on larger crops; none: off")
 
-    pictures: PicturesSection = PicturesSection()
     @model_validator(mode="after")
     def _parts_fit_together(self) -> PretrainConfig:
         patch = parse_arch(self.model.arch).patch_size
@@ -43,10 +45,10 @@ class PretrainConfig(StrictModel):
             sides["high_resolution.local_px"] = self.high_resolution.local_px
         if self.probe.image_px is not None:
             sides["probe.image_px"] = self.probe.image_px
-        for name, side in sides.items():
-            if side % patch:
         if self.pictures.image_px is not None:
             sides["pictures.image_px"] = self.pictures.image_px
+        for name, side in sides.items():
+            if side % patch:
                 lower = side - side % patch
                 raise ValueError(
                     f"{name} is {side} px, which is not a multiple of the patch side {patch} px of "

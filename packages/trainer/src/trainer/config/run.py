@@ -34,6 +34,9 @@ class RunSection(StrictModel):
     log_every_steps: int = Field(10, ge=1, description="steps between two lines of metrics.jsonl")
     checkpoint_every_steps: int = Field(1000, ge=1, description="steps between two checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints that are kept")
+    background_checkpoints: bool = Field(
+        False, description="write checkpoints while training goes on, from a copy in memory; false: training waits"
+    )
     export_every_steps: int = Field(0, ge=0, description="steps between two exports; 0 exports at the end only")
     max_skipped_steps: int = Field(20, ge=1, description="non-finite steps in a row after which the run stops")
 

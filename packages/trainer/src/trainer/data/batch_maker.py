@@ -34,6 +34,7 @@ class LoaderSettings:
 
     batch_size: images per batch and rank. patch_px: side of a patch, sets the mask grid. start_position: batches that
     were delivered before; the stream goes on from there. workers: processes that make batches, 0 for none but this.
+    batches_per_step: batches that make one optimiser step; masks are dealt out over all of them.
     batches_ahead: batches that each worker keeps ready. crop_sets: 0 cuts new crops in every epoch; else each image has
     so many sets of crops, which take turns. device: where batches are delivered, normalised there.
     """
@@ -47,6 +48,7 @@ class LoaderSettings:
     start_position: int = 0
     rank: int = 0
     world_size: int = 1
+    batches_per_step: int = 1
     batches_ahead: int = 2
     crop_sets: int = 0
     device: str = "cpu"
@@ -145,8 +147,9 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
 
     def _masks(self, position: int) -> NDArray[np.bool_]:
         settings = self._settings
-        images = settings.batch_size * settings.world_size
-        own = range(settings.rank * settings.batch_size, (settings.rank + 1) * settings.batch_size)
-        crops = [crop * images + image for crop in (0, 1) for image in own]
-        key = f"{settings.seed}:{position}"
+        step, part = divmod(position, settings.batches_per_step)
+        images = settings.batch_size * settings.world_size * settings.batches_per_step
+        first = (part * settings.world_size + settings.rank) * settings.batch_size
+        crops = [crop * images + image for crop in (0, 1) for image in range(first, first + settings.batch_size)]
+        key = f"{settings.seed}:{step}"
         return batch_masks(settings.masking, settings.augmentation.global_px, settings.patch_px, crops, 2 * images, key)

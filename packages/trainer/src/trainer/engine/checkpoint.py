@@ -15,7 +15,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,19 +60,35 @@ def save_checkpoint(
 
     Errors: UserError when the disk is full; the checkpoints that are there stay whole.
     """
-    final = folder / f"step_{step:08d}"
+    with telling_full_disk(folder, step), _draft_of_all_ranks(folder, step) as rough, Quiet():
+        save(dict(tensors), checkpoint_id=rough, no_dist=not dist.is_initialized())
+        if is_first():
+            complete_checkpoint(rough, step, fields, config_sha256=config_sha256)
+    return folder / _name(step)
+
+
+def checkpoint_path(folder: Path, step: int) -> AbstractContextManager[Path]:
+    """A draft of a checkpoint's folder, published when the block ends well."""
+    return draft(folder / _name(step))
+
+
+def complete_checkpoint(rough: Path, step: int, fields: Mapping[str, Any], *, config_sha256: str) -> None:
+    """Write the header of a checkpoint whose other files are all written."""
+    sizes = {file.name: file.stat().st_size for file in sorted(rough.iterdir())}
+    write_header(
+        rough / HEADER_FILE,
+        format_name=FORMAT,
+        version=VERSION,
+        config_sha256=config_sha256,
+        fields={**fields, "step": step, "files": sizes},
+    )
+
+
+@contextmanager
+def telling_full_disk(folder: Path, step: int) -> Iterator[None]:
+    """Turn what a full disk raises into a UserError."""
     try:
-        with _draft_of_all_ranks(final) as rough, _Quiet():
-            save(dict(tensors), checkpoint_id=rough, no_dist=not dist.is_initialized())
-            if is_first():
-                sizes = {file.name: file.stat().st_size for file in sorted(rough.iterdir())}
-                write_header(
-                    rough / HEADER_FILE,
-                    format_name=FORMAT,
-                    version=VERSION,
-                    config_sha256=config_sha256,
-                    fields={**fields, "step": step, "files": sizes},
-                )
+        yield
     except (Exception, CheckpointException) as error:  # torch's own derives from BaseException
         if _disk_is_full(error):
             raise UserError(
@@ -80,14 +96,13 @@ def save_checkpoint(
                 "the same command again (the checkpoint before is intact)"
             ) from error
         raise
-    return final
 
 
 @contextmanager
-def _draft_of_all_ranks(final: Path) -> Iterator[Path]:
+def _draft_of_all_ranks(folder: Path, step: int) -> Iterator[Path]:
     """One draft that every rank writes to; the first rank makes it, and publishes it when all have written."""
     if is_first():
-        with draft(final) as rough:
+        with checkpoint_path(folder, step) as rough:
             yield from_first(rough)
             wait_for_all()
     else:
@@ -98,7 +113,7 @@ def _draft_of_all_ranks(final: Path) -> Iterator[Path]:
 
 def load_tensors(checkpoint: Checkpoint, tensors: dict[str, Any]) -> None:
     """Read a checkpoint's tensors into those given, in place."""
-    with _Quiet():
+    with Quiet():
         load(tensors, checkpoint_id=checkpoint.path, no_dist=not dist.is_initialized())
 
 
@@ -145,6 +160,10 @@ def _step_folders(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
+def _name(step: int) -> str:
+    return f"step_{step:08d}"
+
+
 def _step_of(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
     assert match is not None
@@ -167,7 +186,7 @@ def _disk_is_full(error: BaseException | None) -> bool:
     return _disk_is_full(error.__cause__) or _disk_is_full(error.__context__)
 
 
-class _Quiet(warnings.catch_warnings):
+class Quiet(warnings.catch_warnings):
     """Silence torch's remarks on single-process use."""
 
     def __enter__(self) -> None:

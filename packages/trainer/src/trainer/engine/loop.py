@@ -18,22 +18,24 @@ import torch
 from contracts.errors import UserError
 from contracts.publish import remove_drafts
 from trainer.data.batch import CropBatch
-from trainer.engine.checkpoint import newest_checkpoint, prune_checkpoints
+from trainer.engine.background_checkpoint import BackgroundCheckpoints
+from trainer.engine.checkpoint import newest_checkpoint, prune_checkpoints, save_checkpoint
 from trainer.engine.device import autocast_dtype
 from trainer.engine.freed_memory import keep_freed_memory
 from trainer.engine.ranks import is_first, largest, wait_for_all
 from trainer.engine.recorder import Recorder
 from trainer.engine.run_folder import RunFolder
+from trainer.engine.shard import whole_modules
 from trainer.engine.step import StepReport, training_step
 from trainer.engine.stop_signal import StopSignal
-from trainer.engine.train_state import Progress, restore_state, save_state
+from trainer.engine.train_state import Progress, restore_state, state_tensors
 from trainer.methods.method import Method, StepKnobs
 
 Probe = Callable[[torch.nn.Module], Mapping[str, float]]
-Export = Callable[[torch.nn.ModuleDict, int, Path], None]
 Pictures = Callable[[torch.nn.Module, int], Mapping[str, Any]]
-
+Export = Callable[[torch.nn.ModuleDict, int, Path], None]
 Seen = TypeVar("Seen")
+
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -52,9 +54,10 @@ class LoopSettings:
     log_every: int = 10
     checkpoint_every: int = 1000
     keep_checkpoints: int = 2
+    background_checkpoints: bool = False
     probe_every: int = 0
-    export_every: int = 0
     pictures_every: int = 0
+    export_every: int = 0
     max_skipped: int = 20
 
 
@@ -77,8 +80,8 @@ class TrainJob:
     identity_sha256: str
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     probe: Probe | None = None
-    export: Export | None = None
     pictures: Pictures | None = None
+    export: Export | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ def train(job: TrainJob) -> TrainOutcome:
             _look(job, recorder, 0, first_or_last=True)
         stream = _Stream(job, progress.position) if progress.step < settings.total_steps else None
         stopped_by = 0
+        checkpoints = _Checkpoints(job)
         while stream is not None and progress.step < settings.total_steps and not stopped_by:
             _freeze_or_thaw(job, progress.step)
             batches = recorder.waited_for(stream.take)
@@ -116,10 +120,11 @@ def train(job: TrainJob) -> TrainOutcome:
             report = _step(job, batches, knobs)
             _count(progress, report, batches, settings.max_skipped)
             recorder.record(progress, knobs, report, batches, stream.skipped_images())
-            _periodic_acts(job, recorder, progress)
+            _periodic_acts(job, recorder, checkpoints, progress)
             stopped_by = largest(stop.received or 0, job.device)
         if stopped_by and progress.step % settings.checkpoint_every:
-            _checkpoint(job, progress)
+            checkpoints.save(progress)
+        checkpoints.finish()
         if not stopped_by:
             _export(job, progress.step)
         return TrainOutcome(
@@ -185,13 +190,14 @@ def _count(progress: Progress, report: StepReport, batches: list[CropBatch], max
         )
 
 
-def _periodic_acts(job: TrainJob, recorder: Recorder, progress: Progress) -> None:
+def _periodic_acts(job: TrainJob, recorder: Recorder, checkpoints: _Checkpoints, progress: Progress) -> None:
     """Probe, paint, checkpoint and export when their step has come; all but the last also at the last step."""
     settings, step = job.settings, progress.step
     last = step == settings.total_steps
     _look(job, recorder, step, first_or_last=last)
     if last or _due(step, settings.checkpoint_every):
-        _checkpoint(job, progress)
+        checkpoints.save(progress)
+    checkpoints.go_on()
     if not last and _due(step, settings.export_every):
         _export(job, step)
 
@@ -215,9 +221,10 @@ def _look(job: TrainJob, recorder: Recorder, step: int, *, first_or_last: bool) 
 
 def _of_backbone(job: TrainJob, look: Callable[[torch.nn.Module], Seen]) -> Seen | None:
     """What is seen in the result so far, on the first rank, without touching the random generators of the run."""
+    result = whole_modules(job.method.result())
     if not is_first():
         return None
-    backbone = job.method.result()["backbone"]
+    backbone = result["backbone"].to(job.device)
     devices = [job.device] if job.device.type == "cuda" else []
     training = backbone.training
     with torch.random.fork_rng(devices=devices):
@@ -226,17 +233,43 @@ def _of_backbone(job: TrainJob, look: Callable[[torch.nn.Module], Seen]) -> Seen
     return seen
 
 
-def _checkpoint(job: TrainJob, progress: Progress) -> None:
-    save_state(job.run.checkpoints, progress, job.method, job.optimizer, config_sha256=job.identity_sha256)
-    if is_first():
-        prune_checkpoints(job.run.checkpoints, job.settings.keep_checkpoints)
-
-
 def _export(job: TrainJob, step: int) -> None:
     """Publish the result so far, from the first rank and from those that hold parts of their own."""
-    if job.export and (is_first() or job.method.publishes_beside_first()):
-        job.export(job.method.result(), step, job.run.export)
+    if job.export:
+        result = whole_modules(job.method.result())
+        if is_first() or job.method.publishes_beside_first():
+            job.export(result, step, job.run.export)
     wait_for_all()
+
+
+class _Checkpoints:
+    """Saves a job's state, at once or in the background, and keeps the newest few."""
+
+    def __init__(self, job: TrainJob) -> None:
+        self._job, self._folder, self._keep = job, job.run.checkpoints, job.settings.keep_checkpoints
+        in_background = job.settings.background_checkpoints
+        self._writer = BackgroundCheckpoints(self._folder, self._keep) if in_background else None
+
+    def save(self, progress: Progress) -> None:
+        """Errors: UserError when the disk is full."""
+        tensors, sha256 = state_tensors(self._job.method, self._job.optimizer), self._job.identity_sha256
+        if self._writer is not None:
+            self._writer.begin(progress.step, tensors, progress.besides_step(), config_sha256=sha256)
+            return
+        save_checkpoint(self._folder, progress.step, tensors, progress.besides_step(), config_sha256=sha256)
+        if is_first():
+            prune_checkpoints(self._folder, self._keep)
+
+    def go_on(self) -> None:
+        """Publish what the background has written."""
+        if self._writer is not None:
+            self._writer.publish_if_written()
+
+    def finish(self) -> None:
+        """Wait for the background."""
+        if self._writer is not None:
+            self._writer.finish()
+        wait_for_all()
 
 
 class _Stream:

@@ -23,6 +23,7 @@ class MetricsLog:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self._run = run
+        run.root.mkdir(parents=True, exist_ok=True)
         for jsonl in (run.metrics, run.warnings):
             _drop_records_from(jsonl, first_step)
         self._file = run.metrics.open("a", encoding="utf-8")

@@ -76,20 +76,47 @@ def joined(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def start_ranks(devices: int, work: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+class _RankKilled(RuntimeError):
+    """A rank was ended by a signal that nobody sent through this process: killed, out of memory, crashed."""
+
+
+def start_ranks(
+    devices: int,
+    work: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    *,
+    max_restarts: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Any:
     """Run `work(**arguments)` in as many processes on this machine; returns what the first rank returns.
 
     `work` and its arguments must be picklable. A SIGTERM is handed on to the ranks; Ctrl-C reaches them by itself.
-    Errors: the UserError of a rank, or RuntimeError when a rank fails otherwise.
+    When a rank is killed, all are ended and started again, at most `max_restarts` times: `work` goes on from what it
+    has stored. Errors: the UserError of a rank, or RuntimeError when a rank fails otherwise.
     """
+    for left in range(max_restarts, -1, -1):
+        try:
+            return _run_ranks(devices, work, arguments)
+        except _RankKilled as killed:
+            if not left:
+                raise
+            say(f"{killed}: all ranks start again from the last checkpoint ({left - 1} more times if need be)")
+    raise AssertionError("the last round returns or raises")
+
+
+def _run_ranks(devices: int, work: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """One life of all ranks. Errors: as start_ranks, and _RankKilled."""
     context = mp.get_context("spawn")
     answers = context.SimpleQueue()
     given = (devices, _free_port(), answers, work, arguments)
     ranks = [context.Process(target=_one_rank, args=(number, *given)) for number in range(devices)]
     for process in ranks:
         process.start()
+    told_to_stop = False
 
     def hand_on(_number: int, _frame: object) -> None:
+        nonlocal told_to_stop
+        told_to_stop = True
         for process in ranks:
             process.terminate()
 
@@ -98,7 +125,7 @@ def start_ranks(devices: int, work: Callable[..., Any], arguments: Mapping[str, 
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
     }
     try:
-        _wait_for(ranks)
+        failed = _wait_for(ranks)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -107,18 +134,31 @@ def start_ranks(devices: int, work: Callable[..., Any], arguments: Mapping[str, 
         if isinstance(answer, UserError):
             raise answer
         return answer
-    raise RuntimeError(f"of {devices} ranks, one ended with exit code {max(abs(p.exitcode or 0) for p in ranks)}")
+    if failed is None:
+        raise RuntimeError(f"of {devices} ranks, none gave an answer")
+    number, code = failed
+    if code < 0 and not told_to_stop:
+        raise _RankKilled(f"rank {number} of {devices} was ended by {signal.Signals(-code).name}")
+    raise RuntimeError(f"rank {number} of {devices} ended with exit code {code}")
 
 
-def _wait_for(ranks: Sequence[BaseProcess]) -> None:
-    """Wait until all have ended; when one fails, the others are stopped, since they would wait for it for ever."""
+def _wait_for(ranks: Sequence[BaseProcess]) -> tuple[int, int] | None:
+    """Wait until all have ended; when one fails, the others are stopped, since they would wait for it for ever.
+
+    Returns the number and exit code of the one that failed first; one that was killed counts before one that noticed.
+    """
+    failed = None
     while running := [process.sentinel for process in ranks if process.is_alive()]:  # waiting for none never ends
         wait(running)
-        if any(process.exitcode for process in ranks):
+        codes = [(process.exitcode, number) for number, process in enumerate(ranks) if process.exitcode]
+        if codes and failed is None:
+            code, number = min(codes)
+            failed = number, code
             for process in ranks:
                 process.kill()
     for process in ranks:
         process.join()
+    return failed
 
 
 def _one_rank(

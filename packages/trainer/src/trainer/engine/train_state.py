@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainer.engine.checkpoint import Checkpoint, load_tensors, save_checkpoint, tensor_layout
+from trainer.engine.checkpoint import Checkpoint, load_tensors, tensor_layout
 from trainer.engine.ranks import rank
 
 
@@ -23,19 +22,20 @@ class Progress:
     skipped_in_a_row: int = 0
     skipped_in_all: int = 0
 
+    def besides_step(self) -> dict[str, int]:
+        """The counters that a checkpoint's header holds beside its step."""
+        counters = asdict(self)
+        del counters["step"]
+        return counters
 
-def save_state(
-    folder: Path, progress: Progress, method: nn.Module, optimizer: Optimizer, *, config_sha256: str
-) -> Path:
-    """Publish a checkpoint of weights, averages, optimiser, random states and counters."""
-    tensors = {
+
+def state_tensors(method: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+    """What a checkpoint holds: weights, averages, optimiser and random states."""
+    return {
         "method": method.state_dict(),
         "optimizer": _optimizer_tensors(method, optimizer),
         "random": _random_states(),
     }
-    counters = asdict(progress)
-    step = counters.pop("step")
-    return save_checkpoint(folder, step, tensors, counters, config_sha256=config_sha256)
 
 
 def restore_state(checkpoint: Checkpoint, method: nn.Module, optimizer: Optimizer) -> Progress:

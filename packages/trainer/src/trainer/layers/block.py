@@ -49,9 +49,15 @@ class Block(nn.Module):
         layout: PackedLayout,
         rotary: Sequence[RotaryTables] | None = None,
         draw: BlockDraw | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """Shapes: [T, D] -> [T, D]; `rotary` has one table per group; `draw` None computes every sample."""
+        """Shapes: [T, D] -> [T, D], or [W, D] for `rows` [W] alone.
+
+        `rotary` has one table per group; `draw` None computes every sample.
+        """
         x = self.attend(x, layout, rotary, draw)
+        if rows is not None:
+            return self.feed_rows(x, rows, layout, draw)
         return _residual(x, layout, lambda rows, _: self._feed_forward(rows), None if draw is None else draw.ffn)
 
     def attend(

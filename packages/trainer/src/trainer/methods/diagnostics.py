@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.losses.teacher_targets import TargetRows
+from trainer.optim.local_part import is_sharded, norm_over_parts, parts_of
 
 MOST_ROWS = 256
 """Rows that a diagnostic looks at, at most."""
@@ -51,10 +52,10 @@ def feature_cosine(features: Tensor) -> Tensor:
 @torch.no_grad()
 def lead_over_average(model: nn.Module, average: nn.Module) -> Tensor:
     """Distance of weights to their moving average over their length: 0 when nothing has moved for a while."""
-    own = [p.detach() for p in model.parameters()]
-    apart = torch._foreach_norm(torch._foreach_sub(own, [p.detach() for p in average.parameters()]))
-    share: Tensor = torch.stack(list(apart)).norm() / torch.stack(list(torch._foreach_norm(own))).norm()
-    return share
+    own, sharded = parts_of(model.parameters()), is_sharded(model.parameters())
+    apart = torch._foreach_norm(torch._foreach_sub(own, parts_of(average.parameters())))
+    distance, length = (torch.stack(list(norms)).norm() for norms in (apart, torch._foreach_norm(own)))
+    return norm_over_parts(distance, sharded) / norm_over_parts(length, sharded)
 
 
 @torch.no_grad()

@@ -31,7 +31,11 @@ class WeightNormedPrototypes(nn.Module):
     """K prototypes of learned length: rows weight_g * weight_v / |weight_v|.
 
     The length weight_g starts at 1, is trained and decayed, as in the official code.
+    `outlives_weights` says that the matrix is used after the weights were given back (engine/shard.py): here it always
+    has memory of its own.
     """
+
+    outlives_weights = False
 
     def __init__(self, in_dim: int, prototypes: int) -> None:
         super().__init__()
@@ -44,7 +48,9 @@ class WeightNormedPrototypes(nn.Module):
 
 
 class PlainPrototypes(nn.Module):
-    """K free prototypes, as in DINOv3 (arXiv 2508.10104)."""
+    """K free prototypes, as in DINOv3 (arXiv 2508.10104); where the matrix `outlives_weights`, it is a copy of them."""
+
+    outlives_weights = False
 
     def __init__(self, in_dim: int, prototypes: int) -> None:
         super().__init__()
@@ -53,7 +59,7 @@ class PlainPrototypes(nn.Module):
 
     def matrix(self) -> Tensor:
         """The prototypes. Shapes: [K, H]."""
-        return self.weight
+        return self.weight.clone() if self.outlives_weights else self.weight
 
 
 class PrototypeHead(nn.Module):

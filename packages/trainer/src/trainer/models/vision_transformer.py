@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from contracts.errors import ConfigError
 from trainer.layers.block import Block, BlockSettings
@@ -31,6 +32,7 @@ class VitSettings:
     gain (None = no LayerScale); `drop_path_rate` is the share of samples a residual branch skips in training, in every
     block or, with drop_path_uniform False, growing linearly from 0 with depth.
     `position` is "learned" or "rope"; `resampling` names a convention of layers/position_table.py.
+    `recompute` keeps only the input of each block for the backward pass, which computes the block again.
     """
 
     embed_dim: int
@@ -49,6 +51,7 @@ class VitSettings:
     drop_path_rate: float = 0.0
     drop_path_uniform: bool = True
     attention: str = "sdpa"
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Tensor, masks: Tensor | None = None) -> Features:
         """Tokens of one crop group. Shapes: images [B, C, H, W], masks bool [B, N] (True = mask token)."""
-        return self.forward_packed([images], [masks])[0]
+        return self._forward_packed([images], [masks], None)[0]
 
     def forward_packed(
         self,
@@ -108,10 +111,7 @@ class VisionTransformer(nn.Module):
         `draws` fixes the samples that stochastic depth keeps; None draws afresh in training and keeps all otherwise.
         Shapes: images G times [B_g, C, H_g, W_g], masks G times bool [B_g, N_g] or None.
         """
-        x, layout = self._embed(images, masks)
-        for block, draw, rotary in zip(self.blocks, self._draws(layout, draws), self._rotations(images), strict=True):
-            x = block(x, layout, rotary, draw)
-        return self._features(x, layout)
+        return self._forward_packed(images, masks, draws)
 
     def forward_rows(
         self,
@@ -129,10 +129,9 @@ class VisionTransformer(nn.Module):
         x, layout = self._embed(images, masks)
         steps = list(zip(self.blocks, self._draws(layout, draws), self._rotations(images), strict=True))
         for block, draw, rotary in steps[:-1]:
-            x = block(x, layout, rotary, draw)
+            x = self._run(block, x, layout, rotary, draw)
         block, draw, rotary = steps[-1]
-        last = cast(Block, block)
-        out: Tensor = self.norm(last.feed_rows(last.attend(x, layout, rotary, draw), rows, layout, draw))
+        out: Tensor = self.norm(self._run(block, x, layout, rotary, draw, rows))
         return out
 
     @property
@@ -163,6 +162,20 @@ class VisionTransformer(nn.Module):
         if self.settings.drop_path_uniform:
             return [rate] * depth
         return [rate * index / max(depth - 1, 1) for index in range(depth)]
+
+    def _forward_packed(
+        self, images: Sequence[Tensor], masks: Sequence[Tensor | None], draws: DepthDraws | None
+    ) -> list[Features]:
+        x, layout = self._embed(images, masks)
+        for block, draw, rotary in zip(self.blocks, self._draws(layout, draws), self._rotations(images), strict=True):
+            x = self._run(block, x, layout, rotary, draw)
+        return self._features(x, layout)
+
+    def _run(self, block: nn.Module, *given: Any) -> Tensor:
+        """One block, which keeps what its backward pass needs, or only its input."""
+        if self.settings.recompute and self.training and torch.is_grad_enabled():
+            return cast(Tensor, checkpoint(block, *given, use_reentrant=False, preserve_rng_state=False))
+        return cast(Tensor, block(*given))
 
     def _draws(self, layout: PackedLayout, given: DepthDraws | None) -> DepthDraws:
         """The given draws, or fresh ones in training, or none."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from trainer.losses.across_ranks import max_over_ranks, sum_over_ranks, world_size
 
@@ -19,12 +20,13 @@ def average_gradients(parameters: Iterable[nn.Parameter], group: dist.ProcessGro
     """Mean over ranks of every gradient, in place; nothing to do on one rank.
 
     A parameter that got a gradient on some ranks only counts as zero on the others; one that got none anywhere keeps
-    none. With a `group`, only its ranks have these parameters, and the mean is still over all ranks.
+    none. Sharded parameters are left alone: theirs are averaged in the backward pass. With a `group`, only its ranks
+    have these parameters, and the mean is still over all ranks.
     """
     ranks = world_size()
     if ranks == 1:
         return
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    trained = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
     if not trained:
         return
     has_gradient = torch.tensor([float(p.grad is not None) for p in trained], device=trained[0].device)

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
+
+from trainer.optim.local_part import is_sharded, local_part, norm_over_parts
+
+EPS = 1e-6
 
 
 def gradient_norms(modules: nn.ModuleDict) -> dict[str, Tensor]:
-    """L2 norm of the gradients of each entry."""
+    """L2 norm of the gradients of each entry; of sharded ones over all ranks."""
     return {
-        name: get_total_norm([p.grad for p in module.parameters() if p.grad is not None])
+        name: norm_over_parts(get_total_norm(_gradients(module)), is_sharded(module.parameters()))
         for name, module in modules.items()
     }
 
 
+@torch.no_grad()
 def clip_gradients(modules: nn.ModuleDict, norms: dict[str, Tensor], max_norm: float) -> None:
-    """Scale each entry's gradients down to `max_norm` where its norm is larger."""
+    """Scale each entry's gradients down to `max_norm` where its norm is larger, as torch.nn.utils does."""
     for name, module in modules.items():
-        clip_grads_with_norm_(module.parameters(), max_norm, norms[name])
+        gradients = _gradients(module)
+        if gradients:
+            factor = torch.clamp(max_norm / (norms[name] + EPS), max=1.0).to(gradients[0].device)
+            torch._foreach_mul_(gradients, factor)
+
+
+def _gradients(module: nn.Module) -> list[Tensor]:
+    """This rank's gradients, or parts of them."""
+    return [local_part(p.grad) for p in module.parameters() if p.grad is not None]
