@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -156,20 +157,20 @@ def test_added_images_are_joined_with_the_old_without_joining_those_again(
     joined = []
     real = near_pairs.self_join
 
-    def counted(vectors: np.ndarray, *rest: object, **named: object) -> object:
-        joined.append(len(vectors))
-        return real(vectors, *rest, **named)
+    def counted(vectors: np.ndarray, *rest: Any) -> object:
+        joined.append((len(vectors), rest[-1].first))
+        return real(vectors, *rest)
 
     monkeypatch.setattr(near_pairs, "self_join", counted)
     config = workspace.config(dedup_overrides({"index": index}))
     with api.open_engine("local") as engine:
         api.ingest(workspace, config, engine)
         grown = api.dedup(workspace, config, engine)
-    assert joined == [5]
+    assert joined == [(35, 30)]
     assert (grown.images, grown.kept) == (35, 22)
     (workspace.dedup / "pairs.json").unlink()
     again = run(workspace, index=index)
-    assert joined == [5, 35]
+    assert joined == [(35, 30), (35, 0)]
     assert (again.kept, again.pairs) == (grown.kept, grown.pairs)
 
 

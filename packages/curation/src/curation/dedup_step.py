@@ -13,7 +13,7 @@ from curation.config import CurateConfig
 from curation.dedup.dedup_pool import DedupInputs, dedup_pool, plan_of
 from curation.dedup.group_report import DedupReport
 from curation.dedup.hash_prepass import NO_COPIES, same_hash
-from curation.dedup.near_pairs import JoinAsked, pool_pairs
+from curation.dedup.near_pairs import JoinAsked, PoolVectors, pool_pairs
 from curation.dedup.pool import load_pool
 from curation.dedup.sweep import SweepReport, sweep
 from curation.dedup.sweep_plot import sweep_svg
@@ -43,7 +43,7 @@ def run_dedup(workspace: Workspace, config: CurateConfig, engine: Engine, say: S
         filtered=filtered_keys(workspace.filters),
         copies=copies,
     )
-    report = dedup_pool(inputs, config.dedup, say)
+    report = dedup_pool(inputs, config.dedup, engine, say)
     recompute_selection(workspace)
     return report
 
@@ -58,7 +58,7 @@ def run_sweep(
     pool = load_pool(store, workspace.catalog, filtered_keys(workspace.filters), copies)
     plan = plan_of(config.dedup.index, len(pool), store.dim)
     asked = JoinAsked(plan, min(thresholds), config.dedup.neighbors)
-    pairs = pool_pairs(workspace.dedup, pool, store, asked, say)
+    pairs = pool_pairs(PoolVectors(workspace.dedup, pool, store, engine), asked, say)
     report = SweepReport(store.model, len(pool), sweep(pairs, len(pool), thresholds))
     publish_text(workspace.dedup / "sweep.svg", sweep_svg(report))
     return report

@@ -21,10 +21,11 @@ from curation.dedup.decide import decide, groups_table
 from curation.dedup.doubtful import write_doubtful
 from curation.dedup.group_report import DedupReport, Findings, make_report
 from curation.dedup.hash_prepass import NO_COPIES, with_hash_copies
-from curation.dedup.near_pairs import JoinAsked, pool_pairs, reference_pairs
+from curation.dedup.near_pairs import JoinAsked, PoolVectors, pool_pairs, reference_pairs
 from curation.dedup.pool import load_pool
 from curation.dedup.reference_pairs import remove_other_sets
 from curation.dedup.thresholds import thresholds_of
+from curation.engine import Engine
 from curation.index.config import IndexConfig, IvfIndex
 from curation.index.plan import IndexPlan, plan_index
 
@@ -51,7 +52,7 @@ def plan_of(index: IndexConfig, rows: int, dim: int) -> IndexPlan:
     return plan_index(rows, dim, index.kind)
 
 
-def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], None]) -> DedupReport:
+def dedup_pool(inputs: DedupInputs, settings: DedupConfig, engine: Engine, say: Callable[[str], None]) -> DedupReport:
     """Deduplicate an embedded pool and write its dedup folder. `say` gets lines for the person who waits."""
     store, folder = inputs.store, inputs.folder
     remove_drafts(folder)
@@ -59,10 +60,11 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, say: Callable[[str], 
     pool = load_pool(store, inputs.catalog_folder, inputs.filtered, inputs.copies)
     plan = plan_of(settings.index, len(pool), store.dim)
     say(f"index {plan.describe()}")
-    pairs = pool_pairs(folder, pool, store, JoinAsked(plan, limits.lowest, settings.neighbors), say)
+    vectors = PoolVectors(folder, pool, store, engine)
+    pairs = pool_pairs(vectors, JoinAsked(plan, limits.lowest, settings.neighbors), say)
     remove_other_sets(folder, set(inputs.references))
     near = {
-        name: reference_pairs(folder, name, pool, reference, limits.against, plan)
+        name: reference_pairs(vectors, name, reference, limits.against, plan)
         for name, reference in inputs.references.items()
     }
     for name, found in near.items():

@@ -22,21 +22,24 @@ Candidates = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def exact_candidates(
-    vectors: NDArray[np.floating[Any]], min_cosine: float, odd_dims: int = 0, block_rows: int = BLOCK_ROWS
+    vectors: NDArray[np.floating[Any]],
+    min_cosine: float,
+    odd_dims: int = 0,
+    block_rows: int = BLOCK_ROWS,
+    first: int = 0,
 ) -> Iterator[Candidates]:
-    """Row pairs (i < j) whose cosine may reach `min_cosine`, block by block."""
-    rows = len(vectors)
+    """Row pairs (i < j, j from `first` on) whose cosine may reach `min_cosine`, block by block."""
     floor = np.float32(min_cosine - CANDIDATE_MARGIN)
-    for start in range(0, rows, block_rows):
-        queries = unit_rows(vectors[start : start + block_rows])
-        for other in range(start, rows, block_rows):
-            base = queries if other == start else unit_rows(vectors[other : other + block_rows])
-            i, j = np.nonzero(cosine_block(queries, base, odd_dims) >= floor)
-            if other == start:
-                later = i < j
-                i, j = i[later], j[later]
-            if len(i):
-                yield i + start, j + other
+    for start in range(first, len(vectors), block_rows):
+        later = unit_rows(vectors[start : start + block_rows])
+        end = start + len(later)
+        for other in range(0, end, block_rows):
+            earlier = later if other == start else unit_rows(vectors[other : min(other + block_rows, end)])
+            near = np.flatnonzero(cosine_block(later, earlier, odd_dims) >= floor)
+            j, i = near // len(earlier) + start, near % len(earlier) + other
+            pair = i < j
+            if pair.any():
+                yield i[pair], j[pair]
 
 
 def exact_cross_candidates(

@@ -5,17 +5,24 @@ Dimensions: N rows, M base rows, D width, P pairs, K neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.engine import Engine
+from curation.engine.local import LocalEngine
 from curation.index.exact_join import Candidates, exact_candidates, exact_cross_candidates
-from curation.index.ivf_join import ivf_candidates, ivf_cross_candidates
+from curation.index.ivf_join import ivf_cross_candidates
+from curation.index.list_join import ListJoin, list_candidates
 from curation.index.mirror_cosine import pair_cosines
+from curation.index.overlap_index import IndexedVectors, prepare_index, read_index
 from curation.index.plan import IndexPlan
+from curation.index.row_files import as_file
 
 Rows = NDArray[np.floating[Any]]
 
@@ -37,29 +44,70 @@ class Pairs:
         return Pairs(self.a[keep], self.b[keep], self.cosine[keep])
 
 
+@dataclass(frozen=True)
+class JoinPlace:
+    """Where a join by lists keeps its work, and what runs it.
+
+    `index`: folder of the lists, kept for later joins. `scratch`: folder of this very join, kept until it is done.
+    `identify(n)`: a name of the first n rows. `first`: pairs need a row from here on; the others are known already.
+    """
+
+    index: Path
+    scratch: Path
+    engine: Engine
+    identify: Callable[[int], str]
+    first: int = 0
+
+
 def self_join(
-    vectors: Rows, min_cosine: float, plan: IndexPlan, neighbors: int | None = None, odd_dims: int = 0
+    vectors: Rows,
+    min_cosine: float,
+    plan: IndexPlan,
+    neighbors: int | None = None,
+    odd_dims: int = 0,
+    place: JoinPlace | None = None,
 ) -> Pairs:
     """Pairs of rows (a < b) with cosine above `min_cosine`.
 
     `neighbors`: keep a pair only if one row is among the k nearest of the other (the paper's k-NN graph); None keeps
-    every pair, also in groups larger than k.
+    every pair, also in groups larger than k. Without a `place` the work is done here and kept nowhere.
     """
     if plan.kind == "exact":
-        found = exact_candidates(vectors, min_cosine, odd_dims)
+        found = exact_candidates(vectors, min_cosine, odd_dims, first=place.first if place else 0)
+        pairs = _scored(found, vectors, vectors, min_cosine, odd_dims)
+    elif place is None:
+        with tempfile.TemporaryDirectory() as folder:
+            here = JoinPlace(Path(folder) / "index", Path(folder) / "join", LocalEngine(), str)
+            pairs = _by_lists(vectors, min_cosine, plan, odd_dims, here)
     else:
-        found = ivf_candidates(vectors, min_cosine, plan.lists, plan.overlap, odd_dims)
-    pairs = _scored(found, vectors, vectors, min_cosine, odd_dims)
+        pairs = _by_lists(vectors, min_cosine, plan, odd_dims, place)
     return pairs if neighbors is None else nearest_neighbors_only(pairs, len(vectors), neighbors)
 
 
-def cross_join(queries: Rows, base: Rows, min_cosine: float, plan: IndexPlan, odd_dims: int = 0) -> Pairs:
-    """Pairs (query row, base row) with cosine above `min_cosine`. `plan` is made for the base."""
+def _by_lists(vectors: Rows, min_cosine: float, plan: IndexPlan, odd_dims: int, place: JoinPlace) -> Pairs:
+    place.scratch.mkdir(parents=True, exist_ok=True)
+    file = as_file(vectors, place.scratch / "vectors.npy")
+    indexed = IndexedVectors(file, len(vectors), odd_dims, place.identify)
+    made = prepare_index(place.index, indexed, plan, place.engine)
+    join = ListJoin(place.scratch, file, odd_dims, min_cosine, place.first)
+    codes = list_candidates(join, read_index(place.index, len(vectors), made.lists), place.engine)
+    return _scored_codes(codes, vectors, vectors, min_cosine, odd_dims)
+
+
+def cross_join(
+    queries: Rows, base: Rows, min_cosine: float, plan: IndexPlan, odd_dims: int = 0, place: JoinPlace | None = None
+) -> Pairs:
+    """Pairs (query row, base row) with cosine above `min_cosine`. `plan` and `place` are those of the base."""
     if plan.kind == "exact":
         found = exact_cross_candidates(queries, base, min_cosine, odd_dims)
-    else:
-        found = ivf_cross_candidates(queries, base, min_cosine, plan.lists, plan.overlap, odd_dims)
-    return _scored(found, queries, base, min_cosine, odd_dims)
+        return _scored(found, queries, base, min_cosine, odd_dims)
+    with tempfile.TemporaryDirectory() as folder:
+        here = place or JoinPlace(Path(folder) / "index", Path(folder), LocalEngine(), str)
+        here.scratch.mkdir(parents=True, exist_ok=True)
+        file = as_file(base, here.scratch / "vectors.npy")
+        made = prepare_index(here.index, IndexedVectors(file, len(base), odd_dims, here.identify), plan, here.engine)
+        found = ivf_cross_candidates(queries, base, min_cosine, read_index(here.index, len(base), made.lists), made)
+        return _scored(found, queries, base, min_cosine, odd_dims)
 
 
 def _scored(candidates: Iterable[Candidates], left: Rows, right: Rows, min_cosine: float, odd_dims: int) -> Pairs:
@@ -67,7 +115,11 @@ def _scored(candidates: Iterable[Candidates], left: Rows, right: Rows, min_cosin
     width = max(1, len(right))
     codes = [a * width + b for a, b in candidates]
     code = np.unique(np.concatenate(codes)) if codes else np.empty(0, np.int64)
-    a, b = code // width, code % width
+    return _scored_codes(code, left, right, min_cosine, odd_dims)
+
+
+def _scored_codes(codes: NDArray[np.int64], left: Rows, right: Rows, min_cosine: float, odd_dims: int) -> Pairs:
+    a, b = codes // max(1, len(right)), codes % max(1, len(right))
     cosine = pair_cosines(left, right, a, b, odd_dims)
     keep = cosine > np.float32(min_cosine)
     return Pairs(a[keep], b[keep], cosine[keep])

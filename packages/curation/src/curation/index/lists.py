@@ -76,15 +76,15 @@ def nearest_lists(queries: Floats, centroids: Floats, probes: int, odd_dims: int
     return out
 
 
-def fill_overlapping(
+def lists_of_rows(
     vectors: NDArray[np.floating[Any]], centroids: Floats, odd_dims: int, gap: float, most: int
-) -> ListedVectors:
-    """Every row in each list whose centroid is nearly as near as the nearest: at most `gap` less of cosine.
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Every row with each list whose centroid is nearly as near as the nearest: at most `gap` less of cosine.
 
     Two rows near each other then share a list although each has another nearest centroid. `most` bounds the lists of a
-    row; the nearest stay. In `order` a row occurs once per list.
+    row; the nearest stay. Returns (row, list) sorted by row and list.
     """
-    rows, lists = [], []
+    rows, lists = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
     for start in range(0, len(vectors), BLOCK_ROWS):
         scores = cosine_block(unit_rows(vectors[start : start + BLOCK_ROWS]), centroids, odd_dims)
         near = scores >= scores.max(axis=1, keepdims=True) - np.float32(gap)
@@ -93,13 +93,20 @@ def fill_overlapping(
             kept = np.argpartition(-scores[crowded], most - 1, axis=1)[:, :most]
             near[crowded] = False
             near[crowded[:, None], kept] = True
-        row, found = np.nonzero(near)
-        rows.append((row + start).astype(np.int64))
-        lists.append(found.astype(np.int32))
-    chosen = np.concatenate(lists) if lists else np.empty(0, np.int32)
-    order = np.concatenate(rows)[np.argsort(chosen, kind="stable")] if rows else np.empty(0, np.int64)
+        found = np.flatnonzero(near)  # ten times faster than nonzero of two axes
+        rows.append(found // len(centroids) + start)
+        lists.append((found % len(centroids)).astype(np.int32))
+    return np.concatenate(rows), np.concatenate(lists)
+
+
+def fill_overlapping(
+    vectors: NDArray[np.floating[Any]], centroids: Floats, odd_dims: int, gap: float, most: int
+) -> ListedVectors:
+    """Rows in their lists as `lists_of_rows` finds them: in `order` a row occurs once per list."""
+    rows, chosen = lists_of_rows(vectors, centroids, odd_dims, gap, most)
     counts = np.bincount(chosen, minlength=len(centroids))
-    return ListedVectors(centroids, order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return ListedVectors(centroids, rows[np.argsort(chosen, kind="stable")], starts)
 
 
 def gap_for(
