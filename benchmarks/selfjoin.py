@@ -1,11 +1,12 @@
 """The threshold self-join side by side: our indexes, Faiss's own, and brute force, over vectors with planted groups.
 
     python benchmarks/selfjoin.py --rows 100000
-    python benchmarks/selfjoin.py --rows 1000000 --methods ivf --truth sample
+    python benchmarks/selfjoin.py --rows 1000000 --methods ivf --truth-rows 20000
 
-Prints CPU seconds (all threads, training and assignment included), wall seconds, peak resident memory of the join (the
-mapped vectors included) in bytes per byte of the float16 vectors, and recall of the pairs above the cosine: of all pairs, and of pairs of rows with at most 63 partners (a k of 64
-could find them). Each method runs in its own process. Dimensions: N rows, D width.
+Prints CPU seconds (all threads, training and assignment included), wall seconds, peak resident memory of the join in
+bytes per byte of the float16 vectors (those that are mapped included), and recall of the pairs above the cosine: of all
+pairs, and of pairs of rows with at most 63 partners (a k of 64 could find them). Each method runs in its own process.
+Dimensions: N rows, D width.
 """
 
 from __future__ import annotations

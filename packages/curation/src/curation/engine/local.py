@@ -45,7 +45,12 @@ def _in_turn(work: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[
 def _on_threads(
     make_worker: Callable[[], Callable[[Part], Result]], parts: Sequence[Part], threads: int
 ) -> Iterator[tuple[int, Result]]:
-    """As many parts as threads are under way or wait to be taken; an error drops the parts that have not begun."""
+    """As many parts as threads are under way or wait to be taken; an error drops the parts that have not begun.
+
+    Matrix products run on the thread of their worker alone: threads that share cores with each other's helpers wait.
+    """
+    from threadpoolctl import threadpool_limits
+
     free: SimpleQueue[Any] = SimpleQueue()
     for _ in range(threads):
         free.put(make_worker())
@@ -58,7 +63,7 @@ def _on_threads(
             free.put(work)
 
     positions = iter(range(len(parts)))
-    with ThreadPoolExecutor(threads) as pool:
+    with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
         running: set[Future[tuple[int, Result]]] = {pool.submit(run, next(positions)) for _ in range(threads)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
