@@ -116,6 +116,7 @@ def evaluate(
     max_images: int | None = None,
     baselines: bool = True,
     device: str = "auto",
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Teacher, students, random weights and a model from scratch side by side; the report holds a table.
 
@@ -127,6 +128,7 @@ def evaluate(
     from distill.side_by_side import ComparisonRequest, compare
     from trainer.engine.device import choose_device
     from trainer.evaluate.evaluate_model import EvaluationRequest
+    from trainer.evaluate.watch import unwatched, watched
 
     evaluation = EvaluationRequest(
         model="",
@@ -137,6 +139,7 @@ def evaluate(
         max_images=max_images,
         baselines=baselines,
         device=str(choose_device(device)),
+        watch=watched if progress else unwatched,
     )
     return compare(ComparisonRequest(students, teacher, scratch, evaluation))
 
@@ -153,6 +156,45 @@ def export(model: str, format_name: str, out: Path) -> list[dict[str, Any]]:
     if len(folders) == 1:
         return [export_model(folders[0], format_name, out)]
     return [export_model(folder, format_name, out / Path(folder).name) for folder in folders]
+
+
+def report(
+    runs: Sequence[Path],
+    out: Path | None = None,
+    *,
+    data: str | None = None,
+    test: str | None = None,
+    teacher: str | None = None,
+    scratch: Sequence[str] = (),
+    tasks: Sequence[str] = ("knn", "linear"),
+    image_px: int | None = None,
+    max_images: int | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Students of one or several runs side by side as one HTML page; returns what it holds.
+
+    out: None writes students.html into the first run. data: labelled images to compare the models on; None takes those
+    that the first run was probed on, and compares by curves alone where there are none.
+    Errors: UserError in one sentence.
+    """
+    from distill.report.write_report import ReportRequest, write_report
+    from distill.side_by_side import ComparisonRequest
+    from trainer.engine.device import choose_device
+    from trainer.evaluate.evaluate_model import EvaluationRequest
+    from trainer.evaluate.watch import unwatched, watched
+
+    evaluation = EvaluationRequest(
+        model="",
+        data=data or "",
+        test=test,
+        tasks=tasks,
+        image_px=image_px,
+        max_images=max_images,
+        device=str(choose_device(device)),
+        watch=watched if progress else unwatched,
+    )
+    return write_report(ReportRequest(runs, out, ComparisonRequest((), teacher, scratch, evaluation)))
 
 
 def default_preset() -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from distill import api
-from trainer.cli import print_json, show_plan, show_rows
+from trainer.cli import print_json, show_plan, show_rows, show_run
 from trainer.cli import run as run_application
 
 app = typer.Typer(
@@ -84,8 +84,7 @@ def run(
         show_plan(planned.out, planned.plan.values(), as_json)
         return
     report = api.run(student or (), resume=_resume(resume), **asked)
-    if as_json:
-        print_json(report)
+    show_run(report, as_json)
     _say(_sentence(report))
     if report.get("stopped_by"):
         raise typer.Exit(128 + int(report["stopped_by"]))
@@ -121,7 +120,7 @@ def evaluate(
     Example: distill evaluate runs/distill-vits14-1a2b3c4d --data probe/train --test probe/test
     """
     asked: dict[str, Any] = {"image_px": image_px, "max_images": max_images, "baselines": baselines, "device": device}
-    asked |= {"scratch": scratch or (), "tasks": task or ("knn", "linear")}
+    asked |= {"scratch": scratch or (), "tasks": task or ("knn", "linear"), "progress": True}
     report = api.evaluate(students, data, test=test, teacher=teacher, **asked)
     if as_json:
         print_json(report)
@@ -146,6 +145,42 @@ def export(
         print_json(reports)
     for report in reports:
         _say(f"{', '.join(report['files'])} in {report['out']}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, finished or not.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="HTML file (default: students.html in the first run).")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Labelled images to compare on (default: the first run's probe.data).")
+    ] = None,
+    test: Annotated[str | None, typer.Option("--test", help="Labelled test images (default: half of --data).")] = None,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="Teacher (default: the first run's own).")] = None,
+    scratch: Annotated[
+        list[str] | None,
+        typer.Option("--scratch", help="A model of a student's size that had no teacher; repeatable."),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="knn, linear or retrieval; repeatable (default: knn and linear)."),
+    ] = None,
+    image_px: Annotated[int | None, typer.Option("--image-px", help="Image side (default: each model's own).")] = None,
+    max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show students of one or several runs side by side as one HTML page: accuracies, likeness, sizes, curves.
+
+    Example: distill report runs/distill-a runs/distill-b --data probe/train --test probe/test
+    """
+    asked: dict[str, Any] = {"data": data, "test": test, "teacher": teacher, "scratch": scratch or (), "device": device}
+    asked |= {"tasks": task or ("knn", "linear"), "progress": True}
+    report = api.report(runs, out, image_px=image_px, max_images=max_images, **asked)
+    if as_json:
+        print_json(report)
+    _say(f"{report['report']}: {len(report['runs'])} runs, {report['bytes'] / 2**20:.1f} MiB")
 
 
 def main() -> None:

@@ -83,10 +83,10 @@ def _models(request: ComparisonRequest) -> dict[str, LoadedModel]:
     """Teacher first, then the students by architecture, then those from scratch."""
     models = {TEACHER: load_model(request.teacher or _teacher_of(request.students[0]))}
     for kind, specs in (("student", request.students), ("scratch", request.scratch)):
-        for folder in (folder for spec in specs for folder in model_folders(spec)):
-            model = load_model(folder)
-            name = f"{kind} {model.description.name}"
-            models[name if name not in models else f"{name} ({folder})"] = model
+        found = [(spec, load_model(folder)) for spec in specs for folder in model_folders(spec)]
+        names = [f"{kind} {model.description.name}" for _, model in found]
+        for (spec, model), name in zip(found, names, strict=True):
+            models[name if names.count(name) == 1 else f"{name} ({spec})"] = model
     return models
 
 

@@ -96,14 +96,17 @@ def evaluate(
     max_images: int | None = None,
     baselines: bool = True,
     device: str = "auto",
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Measure a model's features on labelled images; the report holds all numbers and a table of them.
 
     model: run, model folder, Hugging Face folder or hub id. test: None splits `data` in halves.
+    progress: tell on stderr how far it is.
     Errors: UserError in one sentence.
     """
     from trainer.engine.device import choose_device
     from trainer.evaluate.evaluate_model import EvaluationRequest, evaluate_model
+    from trainer.evaluate.watch import unwatched, watched
 
     request = EvaluationRequest(
         model=model,
@@ -114,6 +117,7 @@ def evaluate(
         max_images=max_images,
         baselines=baselines,
         device=str(choose_device(device)),
+        watch=watched if progress else unwatched,
     )
     return evaluate_model(request)
 
@@ -144,7 +148,6 @@ def export(model: str, format_name: str, out: Path) -> dict[str, Any]:
     return export_as(model, format_name, out)
 
 
-def default_preset() -> str:
 def report(run: Path, out: Path | None = None) -> dict[str, Any]:
     """Show a run as one HTML page (RUN/report.html, or `out`), also while it goes on; returns what the page holds.
 
@@ -155,6 +158,7 @@ def report(run: Path, out: Path | None = None) -> dict[str, Any]:
     return write_report(run, out)
 
 
+def default_preset() -> str:
     """`small` with a GPU, `cpu` without one."""
     import torch
 

@@ -68,8 +68,7 @@ def pretrain(
         resume=resume,
         say=_say,
     )
-    if as_json:
-        print_json(report)
+    show_run(report, as_json)
     _say(_sentence(report))
     if report.get("stopped_by"):
         raise typer.Exit(128 + int(report["stopped_by"]))
@@ -118,6 +117,7 @@ def evaluate(
     Example: trainer evaluate runs/my-run --data probe/train --test probe/test --task knn --task linear
     """
     asked: dict[str, Any] = {"image_px": image_px, "max_images": max_images, "baselines": baselines, "device": device}
+    asked["progress"] = _is_first()
     report = api.evaluate(model, data, test=test, tasks=task or ("knn",), **asked)
     if as_json:
         print_json(report)
@@ -186,6 +186,16 @@ def show_rows(title: str, header: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table, markup=False)
+
+
+def show_run(report: dict[str, Any], as_json: bool) -> None:
+    """The report of a run, as JSON or, once it is finished, as a table."""
+    from trainer.run_summary import run_summary
+
+    if as_json:
+        print_json(report)
+    elif not report.get("stopped_by") and _is_first():
+        print_table("the run is finished", run_summary(report))
 
 
 def print_json(report: Any) -> None:

@@ -54,7 +54,7 @@ class BarProgress(ProgressDisplay):
 
     def __init__(self, console: Console, total_steps: int) -> None:
         self._bar = Progress(
-            TextColumn("pretrain"),
+            TextColumn("steps"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -107,7 +107,7 @@ class LineProgress(ProgressDisplay):
         self._told = now
         line = f"step {step}/{self._total_steps}, {_numbers(loss, speed)}"
         if step > first_step:
-            line += f", {_duration((now - began) / (step - first_step) * (self._total_steps - step))} left"
+            line += f", {duration((now - began) / (step - first_step) * (self._total_steps - step))} left"
         self.say(line)
 
     def say(self, text: str) -> None:
@@ -127,7 +127,8 @@ def _numbers(loss: float, speed: Mapping[str, float]) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or hours and minutes."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -18,6 +18,7 @@ from trainer.evaluate.linear import BLOCKS, LinearSettings, linear_accuracy
 from trainer.evaluate.mask_images import open_masked
 from trainer.evaluate.retrieval import retrieval_score
 from trainer.evaluate.segmentation import SegmentationSettings, dense_features, segmentation_score
+from trainer.evaluate.watch import Watch, unwatched
 from trainer.export.model_folder import LoadedModel, load_model
 
 
@@ -27,7 +28,8 @@ class EvaluationRequest:
 
     `data` is labelled images, or for segmentation a folder of images and masks; `test` None splits it in halves;
     `image_px` None takes the model's own; `max_images` of each labelled set are used; `tasks` are names of EVALUATIONS
-    or SEGMENTATION alone; `baselines` adds raw pixels and the same architecture with random weights.
+    or SEGMENTATION alone; `baselines` adds raw pixels and the same architecture with random weights; `watch` tells the
+    progress of a pass over the images.
     """
 
     model: Path | str
@@ -41,6 +43,7 @@ class EvaluationRequest:
     seed: int = 0
     baselines: bool = True
     linear: LinearSettings = field(default_factory=LinearSettings)
+    watch: Watch = unwatched
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,12 @@ class Arena:
     def tables(self, embed: Embed) -> tuple[FeatureTable, FeatureTable]:
         """Features of both sets."""
         batch, device = self.request.batch_size, self.request.device
-        train, test = (
-            extract(image_batches(part.source, self.transform, part.indices, batch), self.transform, embed, device)
-            for part in (self.train, self.test)
-        )
-        return train, test
+        tables = []
+        for part, label in ((self.train, "training images"), (self.test, "test images")):
+            batches = image_batches(part.source, self.transform, part.indices, batch)
+            seen = self.request.watch(batches, len(part.indices), label, lambda one: len(one.keys) + one.unreadable)
+            tables.append(extract(seen, self.transform, embed, device))
+        return tables[0], tables[1]
 
 
 def knn_task(contest: Contest, arena: Arena) -> Mapping[str, Any]:
@@ -151,7 +155,8 @@ def _segmentation(
     results: dict[str, Mapping[str, Any]] = {}
     for name, contest in contestants(model, request).items():
         learned, asked = (
-            dense_features(part, transform, contest.dense, device=request.device) for part in (train, test)
+            dense_features(part, transform, contest.dense, device=request.device, watch=request.watch)
+            for part in (train, test)
         )
         score = segmentation_score(learned, asked, SegmentationSettings(seed=request.seed))
         results[name] = {SEGMENTATION: asdict(score)}

@@ -18,6 +18,7 @@ from contracts.errors import MissingInput
 from trainer.evaluate.eval_images import EvalTransform
 from trainer.evaluate.features import Embed
 from trainer.evaluate.mask_images import IGNORED, MaskedImages, read_masked
+from trainer.evaluate.watch import Watch, unwatched
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,17 @@ class DenseTable:
 
 @torch.inference_mode()
 def dense_features(
-    pairs: MaskedImages, transform: EvalTransform, embed: Embed, batch_size: int = 16, device: str = "cpu"
+    pairs: MaskedImages,
+    transform: EvalTransform,
+    embed: Embed,
+    batch_size: int = 16,
+    device: str = "cpu",
+    watch: Watch = unwatched,
 ) -> DenseTable:
     """Patch tokens of all images. `embed` gives [B, h * h, D]."""
     patches, masks = [], []
-    for start in range(0, len(pairs.images), batch_size):
+    starts = range(0, len(pairs.images), batch_size)
+    for start in watch(starts, len(pairs.images), "images with masks", lambda _: batch_size):
         stop = min(start + batch_size, len(pairs.images))
         read = [read_masked(pairs, index, transform) for index in range(start, stop)]
         images = transform.normalised(torch.stack([image for image, _ in read]).to(device))

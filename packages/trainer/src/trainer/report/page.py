@@ -54,6 +54,8 @@ color:var(--soft)}
 .near span img{width:72px;height:72px}.near td{padding-right:1.6rem}
 table.numbers td,table.numbers th{font-variant-numeric:tabular-nums;border-bottom:1px solid var(--line);
 padding:.3rem 1.2rem .3rem 0}table.numbers td+td,table.numbers th+th{text-align:right}
+td.bar{width:11rem;vertical-align:middle}td.bar div{background:var(--c0);height:.7rem;border-radius:3px}
+.chart td{font-size:.85rem;padding:.1rem .6rem .1rem 0;white-space:nowrap}
 details{margin:.4rem 0}summary{cursor:pointer}pre{font-size:12px;overflow:auto;background:var(--card);padding:.8rem;
 border-radius:8px}.wide{overflow-x:auto}
 """ + "".join(
