@@ -25,7 +25,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
-from curation.index.exact_join import exact_candidates
 from curation.index.join import Pairs, self_join
 from curation.index.plan import plan_index
 from curation.index.threads import load_faiss
@@ -100,9 +99,8 @@ def true_pairs(vectors: np.ndarray, min_cosine: float, sample: int | None) -> tu
     """Pairs of a sample of rows with every row. Shapes: int64 [P], low * N + high; partners [N], -1 unknown."""
     rows = len(vectors)
     if sample is None or sample >= rows:
-        found = list(exact_candidates(vectors, min_cosine))
-        a, b = np.concatenate([x for x, _ in found]), np.concatenate([y for _, y in found])
-        return np.sort(a * rows + b), np.bincount(np.concatenate([a, b]), minlength=rows)
+        pairs = self_join(vectors, min_cosine, plan_index(rows, vectors.shape[1], "exact"))
+        return pairs.a * rows + pairs.b, np.bincount(np.concatenate([pairs.a, pairs.b]), minlength=rows)
     chosen = np.sort(np.random.default_rng(1).choice(rows, sample, replace=False))
     floats, codes = vectors[chosen].astype(np.float32), []
     for start in range(0, rows, 2048):
@@ -143,8 +141,6 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
         "method": asked.one,
         "rows": rows,
         "pairs": len(pairs),
-        "lists": asked.lists,
-        "overlap": asked.overlap,
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "wall_seconds": round(wall, 1),
         "peak_bytes_per_fp16_byte": round((peak - base_bytes) / (rows * vectors.shape[1] * 2), 2),

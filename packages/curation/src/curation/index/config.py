@@ -30,7 +30,7 @@ class IvfIndex(StrictModel):
         default=None, ge=1, description="lists a search looks into (default: from the number of lists)"
     )
     overlap: float | None = Field(
-        default=None, ge=1, description="lists that a vector is in, on average, when all pairs are joined (default: 6)"
+        default=None, ge=1, description="lists that a vector is in, on average, when all pairs are joined (default: 12)"
     )
 
 
