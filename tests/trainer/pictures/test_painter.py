@@ -73,6 +73,20 @@ def test_an_image_is_not_its_own_neighbour_and_a_gallery_is_not_needed(labelled_
     assert PictureFolder(tmp_path / "none").gallery([0]) == {}
 
 
+def test_a_run_that_goes_on_keeps_its_pictures_and_other_images_begin_anew(
+    labelled_images: Path, tmp_path: Path
+) -> None:
+    folder = PictureFolder(tmp_path / "pictures")
+    painter(labelled_images, folder.root)(backbone(1), 0)
+    (folder.root / "step_00000007.draft-1-abc").mkdir()
+    painter(labelled_images, folder.root)(backbone(1), 7)
+    assert folder.steps() == [0, 7]
+    assert not list(folder.root.glob("*.draft-*"))
+    painter(labelled_images, folder.root, shown=2)(backbone(1), 9)
+    assert folder.steps() == [9]
+    assert len(folder.images()) == len(folder.tiles(9, COMPONENTS)) == 2
+
+
 def test_images_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "broken.png").write_bytes(b"no picture")

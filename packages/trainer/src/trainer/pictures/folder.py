@@ -1,6 +1,6 @@
 """What lies in a run's pictures/ folder: small picture files that need no model to be looked at.
 
-    shown.json                     side of the grids, number of images; published after the two sheets below
+    shown.json                     keys of the shown images, number of images; published after the two sheets below
     images.jpg                     the shown images side by side
     gallery.jpg                    all images of the gallery, GALLERY_COLUMNS a row
     step_00000100/components.png   the shown images' patches as colours, one pixel per patch, side by side
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contracts.publish import draft, publish_bytes, publish_json, read_json
+from contracts.publish import draft, publish_bytes, publish_json, read_json, remove_drafts
 
 Pixels = NDArray[np.uint8]
 SHOWN, IMAGES, GALLERY = "shown.json", "images.jpg", "gallery.jpg"
@@ -51,13 +52,22 @@ class PictureFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write_images(self, images: Pixels, gallery: Pixels) -> None:
-        """Publish the shown images and the gallery. Shapes: [P, S, S, 3] each."""
-        self.root.mkdir(parents=True, exist_ok=True)
+    def begin(self, keys: Sequence[str], images: Pixels, gallery: Pixels) -> None:
+        """Publish the shown images and the gallery; pictures of others that are there are removed.
+
+        Shapes: [P, S, S, 3] each.
+        """
+        shown = {"images": len(images), "gallery": len(gallery), "keys": list(keys)}
+        if (self.root / SHOWN).is_file() and self.shown() == shown:
+            remove_drafts(self.root)
+            return
+        if self.root.is_dir():
+            shutil.rmtree(self.root)
+        self.root.mkdir(parents=True)
         publish_bytes(self.root / IMAGES, jpeg(side_by_side(_tiles(images, IMAGE_TILE_PX))))
         if len(gallery):
             publish_bytes(self.root / GALLERY, jpeg(_sheet(_tiles(gallery, GALLERY_TILE_PX))))
-        publish_json(self.root / SHOWN, {"images": len(images), "gallery": len(gallery)})
+        publish_json(self.root / SHOWN, shown)
 
     def write_step(self, step: int, pictures: StepPictures) -> None:
         """Publish what a step shows."""

@@ -56,12 +56,14 @@ class Painter:
     ) -> None:
         self._source, self._large, self._small = source, large, small
         self._folder, self._settings = folder, settings
+        self._begun = False
 
     def __call__(self, backbone: nn.Module, step: int) -> Mapping[str, Pixels]:
         """Paint and keep what the model makes of the images after a step; gives strips to look at."""
         backbone.eval()
-        if not self._folder.steps():
-            self._folder.write_images(_rgb(self._shown.pixels), self._small_pictures)
+        if not self._begun:
+            self._folder.begin(self._shown.keys, _rgb(self._shown.pixels), self._small_pictures)
+            self._begun = True
         features, attention = self._seen(backbone)
         pictures = StepPictures(
             components=patch_colours(features, self._before(step)),
