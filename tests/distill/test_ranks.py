@@ -172,6 +172,7 @@ def test_groups_that_do_not_fit_are_told(sizes: tuple[int, ...], ranks: int, ima
         check_groups(sizes, STUDENTS, ranks, images)
 
 
+@pytest.mark.slow
 def test_two_ranks_share_a_cache_and_one_process_goes_on_from_it(
     make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
 ) -> None:

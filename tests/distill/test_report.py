@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import MissingInput
-from distill import api
+from distill import api, side_by_side
 
 WORDS = ["run.batch_size=4", "data.workers=0", "run.device=cpu", "run.log_every_steps=1", "probe.every_steps=9"]
 
@@ -28,7 +28,8 @@ def runs(make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path) -> l
     return outs
 
 
-def test_runs_side_by_side(runs: list[Path]) -> None:
+def test_runs_side_by_side(runs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "SPEED_SECONDS", 0.01)
     report = api.report(runs, max_images=12, tasks=["knn"], device="cpu")
     page = (runs[0] / "students.html").read_text()
     assert report["bytes"] == len(page.encode()) < 2**20
