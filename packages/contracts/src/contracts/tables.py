@@ -99,6 +99,19 @@ SELECTION = TableSpec(
     ("key",),
     "curate dedup",
 )
+OVERRIDES = TableSpec(
+    "winnow.overrides",
+    1,
+    _columns(
+        ("key", _TEXT),
+        ("action", _NAME),  # keep | drop, and beside it merge | split: at most one of each two per image
+        ("into?", _TEXT),  # merge: an image of the group that this image's group joins
+        ("note", _TEXT),
+        ("at", _TEXT),  # UTC, ISO 8601 with microseconds: merges and splits take effect in this order
+    ),
+    ("key", "action"),
+    "curate explore",
+)
 MANIFEST = TableSpec(
     "winnow.manifest",
     1,
@@ -119,7 +132,9 @@ MANIFEST = TableSpec(
     ("shard", "row"),
     "curate build",
 )
-TABLES: dict[str, TableSpec] = {spec.name: spec for spec in (CATALOG, PAIRS, GROUPS, RETRIEVAL, SELECTION, MANIFEST)}
+TABLES: dict[str, TableSpec] = {
+    spec.name: spec for spec in (CATALOG, PAIRS, GROUPS, RETRIEVAL, SELECTION, OVERRIDES, MANIFEST)
+}
 
 
 def conform(table: pa.Table, spec: TableSpec) -> pa.Table:

@@ -21,6 +21,7 @@ from curation.filters.faces.derived import DERIVED, derive
 from curation.retrieve.retrieval_files import SeedResult, read_retrievals
 from curation.retrieve_step import stale_seeds
 from curation.select.flow import flow_counts
+from curation.select.overrides import action_counts, read_overrides
 from curation.select.selection import read_groups, recompute_selection
 from curation.sources.filesystem import is_remote
 from curation.workspace import Workspace
@@ -200,4 +201,6 @@ def _settings_told(workspace: Workspace, config: CurateConfig) -> dict[str, Any]
     for result in read_retrievals(workspace.retrieval):
         retrieve = result.report.settings.get("retrieve", {})
         told.setdefault("retrieve", {})[result.report.seed] = {"mode_used": result.report.mode, **retrieve}
+    if by_hand := action_counts(read_overrides(workspace.overrides)):
+        told["by_hand"] = by_hand
     return {**told, "write": plain_values(config.write)}

@@ -17,6 +17,9 @@ from curation.embed.importing.stored import is_imported
 from curation.embed.table import load_embedder, model_name
 from curation.explain.explain import Explanation, WorkspaceFiles, explain_key, rows_where
 from curation.explain.query import QueryReport, query_image
+from curation.select.overrides import read_overrides
+from curation.select.regroup import regroups
+from curation.select.selection import read_groups
 from curation.sources.uri import file_uri
 from curation.workspace import Workspace
 
@@ -51,6 +54,8 @@ def files_of(workspace: Workspace) -> WorkspaceFiles:
         maybe=workspace.dedup / "maybe.parquet",
         retrieval=workspace.retrieval,
         manifest=workspace.dataset / MANIFEST_FILE,
+        overrides=workspace.overrides,
+        regrouped=read_groups(workspace) if regroups(read_overrides(workspace.overrides)).num_rows else None,
     )
 
 

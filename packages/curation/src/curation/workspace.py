@@ -9,6 +9,7 @@ embeddings/<model>/         vectors of the pool
 sets/<name>/                catalogue and embeddings of a seed or reference set
 clusters/                   levels of hierarchical k-means
 dedup/  retrieval/          pairs and groups; what each seed set brought
+overrides.parquet           decisions by hand, of `curate explore`
 selection.parquet           kept or dropped, and why
 dataset/                    the dataset folder
 scratch/                    what workers of the running step map; gone when it ends
@@ -92,6 +93,11 @@ class Workspace(ImageSetFolder):
     def selection(self) -> Path:
         """The table of decisions."""
         return self.root / "selection.parquet"
+
+    @property
+    def overrides(self) -> Path:
+        """The table of decisions by hand."""
+        return self.root / "overrides.parquet"
 
     @property
     def dataset(self) -> Path:

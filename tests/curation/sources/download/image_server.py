@@ -36,12 +36,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked[self.path] += 1
             self.server.at_once += 1
             self.server.busiest = max(self.server.busiest, self.server.at_once)
-        try:
-            time.sleep(self.server.pause_seconds)
-            self._answer(self.path)
-        finally:
-            with self.server.lock:
-                self.server.at_once -= 1
+        time.sleep(self.server.pause_seconds)
+        with self.server.lock:  # before the answer: whoever has it may ask for the next at once
+            self.server.at_once -= 1
+        self._answer(self.path)
 
     def _answer(self, path: str) -> None:
         if self.server.asked[path] <= self.server.failures_first.get(path, 0):

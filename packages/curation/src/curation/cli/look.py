@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: explain, query, report."""
+"""Commands that look: explain, query, report, explore (which also writes decisions by hand)."""
 
 from __future__ import annotations
 
@@ -69,3 +69,19 @@ def report(
     """
     place = api.Workspace(workspace)
     show(api.report(place, place.config(settings or ()), out).as_dict(), "report", as_json=as_json)
+
+
+def explore(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; others than this machine's own need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port (0: any free one).")] = 8642,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    settings: SetOption = None,
+) -> None:
+    """Serve a web page over the workspace: search, neighbours, a map, duplicate groups, decisions by hand, exports.
+
+    Example: curate explore
+    """
+    place = api.Workspace(workspace)
+    api.explore(place, place.config(settings or ()), host, port, say)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 Row = dict[str, Any]
@@ -27,6 +28,8 @@ class WorkspaceFiles:
     maybe: Path
     retrieval: Path
     manifest: Path
+    overrides: Path
+    regrouped: pa.Table | None = None  # the groups as merges and splits by hand left them, where there are any
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Explanation:
     `group`: rows of its group of duplicates. `neighbors`: (key, cosine, maybe, kept, reason) of the images paired with
     it, nearest first; `maybe`: both are kept and may be the same.
     `retrieved`: rows of the retrieval tables. `sample`: its row of the manifest, if it has one.
+    `by_hand`: what a person decided over it.
     """
 
     key: str
@@ -50,6 +54,7 @@ class Explanation:
     neighbors: list[Row] = field(default_factory=list)
     retrieved: list[Row] = field(default_factory=list)
     sample: Row | None = None
+    by_hand: list[Row] = field(default_factory=list)
 
 
 def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explanation:
@@ -60,8 +65,8 @@ def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explana
     derived = _one(rows_where(files.derived, "key", [key])) or _one(rows_where(files.derived, "original_key", [key]))
     key = derived["original_key"] if derived else key
     catalogs = [*sorted(files.catalog.glob("part-*.parquet")), *sorted(files.sets.glob("*/catalog/part-*.parquet"))]
-    mine = _one(rows_where(files.groups, "key", [key]))
-    group = rows_where(files.groups, "group_id", [mine["group_id"]]) if mine else []
+    mine = _one(_group_rows(files, "key", key))
+    group = _group_rows(files, "group_id", mine["group_id"]) if mine else []
     pairs = rows_where(files.pairs, "key_a", [key]) + rows_where(files.pairs, "key_b", [key])
     near = [(row["key_b"] if row["key_a"] == key else row["key_a"], row["cosine"]) for row in pairs]
     near = sorted(near, key=lambda item: (-item[1], item[0]))[:neighbors]
@@ -82,7 +87,15 @@ def explain_key(key: str, files: WorkspaceFiles, neighbors: int = 10) -> Explana
         ],
         retrieved=[row for table in retrieval for row in rows_where(table, "key", [key])],
         sample=_one(rows_where(files.manifest, "key", [key, derived["key"]] if derived else [key])),
+        by_hand=rows_where(files.overrides, "key", [key]),
     )
+
+
+def _group_rows(files: WorkspaceFiles, column: str, value: str) -> list[Row]:
+    if files.regrouped is None:
+        return rows_where(files.groups, column, [value])
+    rows: list[Row] = files.regrouped.filter(pc.equal(files.regrouped.column(column), value)).to_pylist()
+    return rows
 
 
 def rows_where(file: Path, column: str, values: Sequence[str]) -> list[Row]:

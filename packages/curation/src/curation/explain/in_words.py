@@ -52,6 +52,7 @@ def _in_words(found: Explanation) -> list[str]:
     if found.group:
         kept = [row["key"] for row in found.group if row["kept"]]
         lines.append(f"  in a group of {found.group[0]['group_size']} alike; kept of it: {kept[0] if kept else 'none'}")
+    lines += [f"  {_said(row)}" for row in found.by_hand]
     if found.neighbors:
         lines.append("  nearest pairs:")
         lines += [f"    {row['cosine']:.4f}  {row['key']}  {_state(row)}{_doubt(row)}" for row in found.neighbors]
@@ -94,6 +95,14 @@ def _brought(row: Row) -> str:
     if row["mode"] == "as_is":
         return f"seed {seed}: one of its own images, taken as it is"
     return f"{seed}: {row['mode']}"
+
+
+def _said(row: Row) -> str:
+    what = f"merged with the group of {row['into']}" if row["into"] else _SAID[row["action"]]
+    return f"by hand, {row['at'][:16].replace('T', ' ')} UTC: {what}" + (f" ({row['note']})" if row["note"] else "")
+
+
+_SAID = {"keep": "kept", "drop": "dropped", "split": "split from its group"}
 
 
 def _of(seed: str | None) -> str:

@@ -10,6 +10,9 @@ A pure function of what the steps found, so that it can be made again at any tim
 | | | | `reference: SET` |
 | 4 | retrieve | `retrieved: SEED[, SEED]` | `not_retrieved: by SEED[, SEED]`, `capped: SEED` |
 | 5 | retrieve | `as_is: SEED` (also what an earlier step dropped) | |
+| 6 | override | `by_hand: NOTE` (not what is quarantined) | `by_hand: NOTE` |
+
+Merges and splits by hand change the groups that step 3 is given (select/regroup.py).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.tables import SELECTION
+from curation.select.overrides import DECIDING
 
 AS_IS = "as_is"
 
@@ -39,12 +43,16 @@ class SeedRows:
 
 
 def decide_selection(
-    catalog: pa.Table, groups: pa.Table | None, seeds: Sequence[SeedRows], filtered: pa.Table | None = None
+    catalog: pa.Table,
+    groups: pa.Table | None,
+    seeds: Sequence[SeedRows],
+    filtered: pa.Table | None = None,
+    overrides: pa.Table | None = None,
 ) -> pa.Table:
     """One row per key of the catalogue (table of contracts.tables.SELECTION, unsorted).
 
     `catalog`: columns key, status, error, a row per occurrence; rows without a key (unreadable bytes) have no say.
-    `filtered`: columns key, reason of the images that filters drop.
+    `filtered`: columns key, reason of the images that filters drop. `overrides`: decisions by hand.
     """
     table = _status_per_key(catalog)
     keys = table.column("key").combine_chunks()
@@ -77,9 +85,23 @@ def decide_selection(
     reason = pc.if_else(pc.is_valid(own), pc.binary_join_element_wise("as_is: ", own, ""), reason)
     step = pc.if_else(pc.is_valid(own), "retrieve", step)
     kept = pc.or_(kept, pc.is_valid(own))
+    if overrides is not None and overrides.num_rows:
+        kept, reason, step = _by_hand(table, overrides, (kept, reason, step))
     return pa.table({"key": keys, "kept": kept, "reason": reason, "step": step}).cast(
         pa.schema([pa.field(f.name, f.type, f.nullable) for f in SELECTION.schema])
     )
+
+
+def _by_hand(table: pa.Table, overrides: pa.Table, decided: tuple[pa.Array, pa.Array, pa.Array]) -> list[pa.Array]:
+    """kept, reason and step after `keep` and `drop` by hand. `table`: columns key, error (null: not quarantined)."""
+    action = pc.cast(overrides.column("action"), pa.string())
+    said = overrides.filter(pc.is_in(action, value_set=pa.array(DECIDING)))
+    place = pc.index_in(table.column("key"), value_set=_column(said, "key")).combine_chunks()
+    valid = pc.and_(pc.is_valid(place), pc.is_null(table.column("error").combine_chunks()))
+    note = _column(said, "note")
+    told = pc.if_else(pc.equal(note, ""), "by_hand", pc.binary_join_element_wise("by_hand: ", note, ""))
+    new = (pc.equal(_column(said, "action"), "keep"), told, pa.array(["override"] * said.num_rows, pa.string()))
+    return [pc.if_else(valid, pc.take(ours, place), theirs) for ours, theirs in zip(new, decided, strict=True)]
 
 
 def _status_per_key(catalog: pa.Table) -> pa.Table:

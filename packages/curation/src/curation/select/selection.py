@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.publish import remove_drafts
-from contracts.tables import GROUPS, SELECTION, read_table, write_table
-from curation.catalog import read_catalog
-from curation.filters.filter_files import read_filtered
+from contracts.tables import GROUPS, SELECTION, empty_table, read_table, write_table
+from curation.catalog import read_catalog, unique_images
+from curation.filters.filter_files import filtered_keys, read_filtered
 from curation.retrieve.retrieval_files import read_retrievals
 from curation.select.decide import SeedRows, decide_selection
+from curation.select.overrides import read_overrides
+from curation.select.regroup import KeepingOrder, regroup, regroups, touched_rows
 
 
 class WorkspaceFiles(Protocol):
@@ -28,6 +30,8 @@ class WorkspaceFiles(Protocol):
     def dedup(self) -> Path: ...
     @property
     def retrieval(self) -> Path: ...
+    @property
+    def overrides(self) -> Path: ...
     @property
     def selection(self) -> Path: ...
 
@@ -56,6 +60,7 @@ def recompute_selection(files: WorkspaceFiles) -> SelectionReport:
             for found in read_retrievals(files.retrieval)
         ],
         read_filtered(files.filters),
+        read_overrides(files.overrides),
     ).sort_by("key")
     if not _is_current(files.selection, table):
         write_table(files.selection, table, SELECTION)
@@ -63,9 +68,26 @@ def recompute_selection(files: WorkspaceFiles) -> SelectionReport:
 
 
 def read_groups(files: WorkspaceFiles) -> pa.Table | None:
-    """Groups of duplicates; None before dedup."""
+    """Groups of duplicates, with merges and splits by hand; None before dedup and without any of those."""
     file = files.dedup / "groups.parquet"
-    return read_table(file, GROUPS) if file.is_file() else None
+    changes = regroups(read_overrides(files.overrides))
+    if not changes.num_rows:
+        return read_table(file, GROUPS) if file.is_file() else None
+    groups = read_table(file, GROUPS) if file.is_file() else empty_table(GROUPS)
+    return regroup(groups, changes, _keeping_order(files, groups, changes))
+
+
+def _keeping_order(files: WorkspaceFiles, groups: pa.Table, changes: pa.Table) -> KeepingOrder:
+    """Which image of a group is kept, for the images that merges and splits touch: the rule of dedup."""
+    named = [changes.column(name).combine_chunks().drop_null() for name in ("key", "into")]
+    keys = pa.concat_arrays([*named, touched_rows(groups, changes).column("key").combine_chunks()])
+    images = unique_images(files.catalog, ("width_px", "height_px", "byte_count"))
+    images = images.filter(pc.is_in(images.column("key"), value_set=keys))
+    dropped = pc.is_in(images.column("key"), value_set=filtered_keys(files.filters)).to_pylist()
+    return {
+        row["key"]: (gone, -row["width_px"] * row["height_px"], -row["byte_count"], row["key"])
+        for row, gone in zip(images.to_pylist(), dropped, strict=True)
+    }
 
 
 def count_selection(table: pa.Table) -> SelectionReport:

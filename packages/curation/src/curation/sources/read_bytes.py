@@ -17,20 +17,32 @@ CONTAINERS_OPEN = 64
 Readers = OrderedDict[str, ArchiveReader | TableReader]
 
 
-def read_bytes(uris: Iterable[str]) -> Iterator[bytes]:
-    """Bytes of each image, in the order of the uris; each archive and table is opened once.
+class ByteReader:
+    """Original bytes by uri; archives and tables stay open, the 64 used last. One thread at a time."""
 
-    What cannot be read any more (a file that was moved, a member that is gone) gives empty bytes, which decoding names
-    and a key check refuses.
-    """
-    readers: Readers = OrderedDict()
+    def __init__(self) -> None:
+        self._readers: Readers = OrderedDict()
+
+    def read(self, uri: str) -> bytes:
+        """Bytes of an image; what cannot be read any more (a file that was moved, a member that is gone) gives none,
+        which decoding names and a key check refuses."""
+        path, member = split_uri(uri)
+        return _read_file(path) if member is None else _read_member(self._readers, path, member)
+
+    def close(self) -> None:
+        """Close what is open."""
+        while self._readers:
+            self._readers.popitem()[1].close()
+
+
+def read_bytes(uris: Iterable[str]) -> Iterator[bytes]:
+    """Bytes of each image, in the order of the uris; each archive and table is opened once."""
+    reader = ByteReader()
     try:
         for uri in uris:
-            path, member = split_uri(uri)
-            yield _read_file(path) if member is None else _read_member(readers, path, member)
+            yield reader.read(uri)
     finally:
-        for reader in readers.values():
-            reader.close()
+        reader.close()
 
 
 def _read_file(path: str) -> bytes:

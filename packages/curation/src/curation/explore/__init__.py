@@ -1,0 +1,1 @@
+"""A local web page over a workspace: search, neighbours, a map, groups of duplicates, decisions by hand."""

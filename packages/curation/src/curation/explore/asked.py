@@ -1,0 +1,60 @@
+"""What the page may send, checked at the door."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from contracts.config import StrictModel
+from curation.explore.browse import Filter
+from curation.select.overrides import NOTE_LENGTH
+
+MOST_ANSWERS, MOST_KEYS, MOST_POINTS = 200, 100_000, 200_000
+PICTURE_BYTES = 64 << 20
+
+
+class WordsAsked(StrictModel):
+    """Search by words."""
+
+    words: str = Field(min_length=1, max_length=1000, description="what the pictures show")
+    model: str = ""
+    count: int = Field(default=60, ge=1, le=MOST_ANSWERS, description="images in the answer")
+
+
+class DecisionAsked(StrictModel):
+    """One decision over some images; `into` for `merge`."""
+
+    action: Literal["keep", "drop", "merge", "split"]
+    keys: tuple[str, ...] = Field(min_length=1, max_length=MOST_KEYS, description="keys of images")
+    into: str | None = None
+    note: str = Field(default="", max_length=NOTE_LENGTH, description="why, in a line")
+
+
+class TakeBackAsked(StrictModel):
+    """Decisions by hand to forget."""
+
+    keys: tuple[str, ...] = Field(min_length=1, max_length=MOST_KEYS, description="keys of images")
+    actions: tuple[Literal["keep", "drop", "merge", "split"], ...] = ("keep", "drop", "merge", "split")
+
+
+class FilterAsked(StrictModel):
+    """Which images; see browse.Filter."""
+
+    decision: str = ""
+    why: str = ""
+    source: str = ""
+    cluster: str = ""
+    by_hand: bool = False
+
+    def plain(self) -> Filter:
+        """As the view takes it."""
+        return Filter(self.decision, self.why, self.source, self.cluster, self.by_hand)
+
+
+class ExportAsked(StrictModel):
+    """A file of the images with these keys, or of those that pass the filter."""
+
+    form: Literal["parquet", "csv", "txt"] = "parquet"
+    keys: tuple[str, ...] = Field(default=(), max_length=MOST_KEYS, description="keys of images; none: the filter")
+    filter: FilterAsked = FilterAsked()

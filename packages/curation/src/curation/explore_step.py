@@ -1,0 +1,57 @@
+"""`curate explore`: open a workspace, print where the page is, serve it until stopped."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from contracts.errors import UserError
+from curation.config import CurateConfig
+from curation.workspace import Workspace
+
+
+def explore_workspace(
+    workspace: Workspace, config: CurateConfig, host: str, port: int, say: Callable[[str], None]
+) -> None:
+    """Serve the explorer. `port` 0: any free one. Errors: UserError (not installed, port taken), MissingInput."""
+    uvicorn = _load_uvicorn()
+    from curation.explore.access import Access, is_loopback
+    from curation.explore.app import make_app
+    from curation.explore.explorer import Explorer
+
+    explorer = Explorer(workspace, config)
+    token = None if is_loopback(host) else secrets.token_urlsafe(24)
+    listening = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listening.getsockname()[1]}/"
+    say(f"{len(explorer):,} images of {workspace.root}: open {address}{f'?token={token}' if token else ''}")
+    if token:
+        say("other machines can reach this address: whoever has the token sees the pictures and may decide over them")
+    say("stop with Ctrl-C")
+    settings = uvicorn.Config(make_app(explorer, Access(host, token)), log_level="warning", server_header=False)
+    uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UserError(f"cannot listen on {host} port {port} ({error.strerror}): choose another --port") from None
+    return listening
+
+
+def _load_uvicorn() -> Any:
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn
+    except ImportError:
+        raise UserError(
+            "the explorer needs FastAPI and uvicorn and they are not installed: install winnow-curation[explore]"
+        ) from None
+    return uvicorn
