@@ -32,6 +32,7 @@ from curation.embed.table import model_name
 from curation.engine import Engine, open_engine
 from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
+from curation.explore_step import explore_workspace
 from curation.filter_step import FilterStepReport, run_filter
 from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
 from curation.import_step import ImportRequest, run_import
@@ -77,6 +78,7 @@ __all__ = [
     "diff",
     "embed",
     "explain",
+    "explore",
     "filter_images",
     "foresee_dedup",
     "foresee_recipe_file",
@@ -253,3 +255,10 @@ def foresee_recipe_file(workspace: Workspace, config: CurateConfig, recipe: Path
 def report(workspace: Workspace, config: CurateConfig, out: Path | None = None) -> ReportReport:
     """Write one HTML page over a workspace: counts, composition, duplicates, doubtful pairs, retrievals."""
     return report_into(workspace, config, out)
+
+
+def explore(
+    workspace: Workspace, config: CurateConfig, host: str = "127.0.0.1", port: int = 8642, say: Say = _silent
+) -> None:
+    """Serve a web page over a workspace until stopped; `say` gets its address. Errors: UserError."""
+    explore_workspace(workspace, config, host, port, say)

@@ -32,6 +32,7 @@ for command in (
     look.explain,
     look.query,
     look.report,
+    look.explore,
 ):
     app.command("filter" if command is choose.filter_images else None)(command)
 
