@@ -46,7 +46,16 @@ def test_runs_side_by_side(runs: list[Path], monkeypatch: pytest.MonkeyPatch) ->
         assert words in page
     assert page.count("<img src='data:image/png") == 6 * 2
     assert not re.search(r"<script|<link|src='(?!data:)|href=|https?://", page)
+    _other_teacher(runs)
     _goes_on(runs)
+
+
+def _other_teacher(runs: list[Path]) -> None:
+    """Likeness is to one teacher: where the runs have several, the page says so."""
+    config = (runs[1] / "config.yaml").read_text()
+    (runs[1] / "config.yaml").write_text(re.sub(r"(?m)^  model: .*$", "  model: another", config))
+    api.report(runs, max_images=12, tasks=["knn"], device="cpu")
+    assert "The runs have 2 teachers: likeness is to" in (runs[0] / "students.html").read_text()
 
 
 def _goes_on(runs: list[Path]) -> None:

@@ -31,7 +31,10 @@ BARS = ("k-NN", "linear", "CKA")
 
 def students_page(stories: Stories, evaluation: Mapping[str, Any] | None, left_out: Sequence[str] = ()) -> str:
     """The page. `evaluation` is the report of `distill evaluate`; `left_out` names runs that have no model yet."""
+    teachers = list(dict.fromkeys(str((story.config.get("teacher") or {}).get("model")) for story in stories.values()))
     notes = [f"{name} has no model yet: it is compared by its curves alone." for name in left_out]
+    if evaluation and len(teachers) > 1:
+        notes.append(f"The runs have {len(teachers)} teachers: likeness is to {evaluation['models']['teacher']} alone.")
     body = [
         "<h1>Students side by side</h1>",
         f"<p class='under'>{escape('; '.join(f'{name}: {what_it_is(story)}' for name, story in stories.items()))}</p>",

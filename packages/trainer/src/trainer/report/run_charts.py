@@ -146,5 +146,11 @@ def summary(story: RunStory) -> Mapping[str, str]:
         found["feature rank"] = f"{rank[-1][1]:.1f}"
     if story.finished:
         seconds = float(story.finished.get("seconds", 0))
-        found["time"] = f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.1f} min"
+        found["time"] = _time(seconds)
     return found
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
