@@ -55,6 +55,8 @@ def test_load_search_open_a_group_decide_and_build(address: str, small: SmallPoo
         page.click("text=Browse")
         page.wait_for_selector(".tile img")
         page.click(".tile.out .picture >> nth=0")
+        page.wait_for_selector("#neighbours img")
+        assert "false" not in page.inner_text("#detail")
         page.fill(".note", "looked at")
         page.click("#keep")
         page.wait_for_selector("text=/1 by hand/")

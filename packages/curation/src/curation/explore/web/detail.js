@@ -65,8 +65,9 @@ export async function show(key) {
     actions(image),
     el("h3", {}, "Why"), explanation(image.lines),
     el("p", { class: "muted" }, `${image.width} × ${image.height} px · `, copyable(image.uri)),
-    image.group_size > 1 && el("h3", {}, `Its group, ${number(image.group_size)} images`),
-    image.group_size > 1 && el("div", { class: "strip wrap", id: "group" }, image.group.map((one) => tile(one, 128))),
+    ...(image.group_size > 1 ? [
+      el("h3", {}, `Its group, ${number(image.group_size)} images`),
+      el("div", { class: "strip wrap", id: "group" }, image.group.map((one) => tile(one, 128)))] : []),
     heading, near);
   panel.hidden = false;
   panel.scrollTop = 0;
