@@ -13,6 +13,7 @@ import torch
 
 from trainer.config.pretrain import PretrainConfig
 from trainer.layers.feed_forward import swiglu_hidden_dim
+from trainer.losses.prototype_cross_entropy import CHUNK_ELEMENTS
 from trainer.models.vision_transformer import VitSettings
 from trainer.recipe import method_settings
 
@@ -23,11 +24,48 @@ SAFE_SHARE = 0.8
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Estimated GiB on one device: weights (student, gradients, two moments, teacher) and what a forward pass keeps."""
+    """Estimated GiB on one device, and what the device has.
+
+    weights: student, gradients, two moments, teacher; activations: what a forward pass keeps; losses: prototypes,
+    their gradients and chunks of logits; peak: the most of a step, without what Python and PyTorch take for themselves.
+    """
 
     weights_gib: float
     activations_gib: float
+    losses_gib: float
+    peak_gib: float
     device_gib: float
+
+
+def memory_of_step(
+    config: PretrainConfig, parameters: Mapping[str, int], images: int, precision: str, ranks: int
+) -> MemoryEstimate:
+    """The memory of a step whose micro-batches on a rank are `images` images; the device's own is left 0.
+
+    In a step of one micro-batch there are no gradients yet when the forward pass has kept most. Sharded weights are
+    held in parts, and whole as long as a block or a head needs them.
+    """
+    sharded = config.devices.strategy == "shard" and ranks > 1
+    weights = weights_gib(parameters) / (ranks if sharded else 1)
+    activations = estimate_memory(config, parameters, images, precision)
+    losses = losses_gib(config, images)
+    one_pass = images * ranks == config.run.batch_size and not config.devices.recompute_blocks
+    working = _working_gib(config, images, precision) + (_gathered_gib(config, parameters) if sharded else 0)
+    forward = weights * (4 / 5 if one_pass else 1) + activations + losses + working
+    numbers = (weights, activations, losses, max(forward, weights))
+    return MemoryEstimate(*(round(number, 3) for number in numbers), device_gib=0.0)
+
+
+def losses_gib(config: PretrainConfig, images: int) -> float:
+    """Per head: student's and teacher's prototypes and their gradient; and three chunks of logits of the largest."""
+    heads = [config.heads.dino] if config.heads.shared else [config.heads.dino, config.heads.ibot]
+    prototypes = sum(3 * 4 * head.prototypes * head.bottleneck_dim for head in heads)
+    settings = method_settings(config).backbone
+    patches = (config.crops.global_px // settings.patch_size) ** 2
+    masked = images * config.masking.probability * 2 * patches * sum(config.masking.ratio) / 2
+    rows = masked + images * (2 + config.crops.local_crops)
+    chunk = min(CHUNK_ELEMENTS, rows * max(head.prototypes for head in heads))
+    return (prototypes + 3 * 4 * chunk) / GIB
 
 
 def estimate_memory(config: PretrainConfig, parameters: Mapping[str, int], images: int, precision: str) -> float:
@@ -35,6 +73,8 @@ def estimate_memory(config: PretrainConfig, parameters: Mapping[str, int], image
     settings = method_settings(config).backbone
     kept = 1 - settings.drop_path_rate
     whole_blocks = (settings.depth - 1) * _bytes_per_token(settings, precision)
+    if settings.recompute:  # the input of each block, and one block computed again with as much in gradients
+        whole_blocks = (settings.depth - 1) * 4 * settings.embed_dim + 2 * _bytes_per_token(settings, precision)
     tokens = images * sum(tokens_per_image(config, settings))
     activations = tokens * (whole_blocks + _bytes_per_token_of_last_block(settings, precision))
     crops = config.run.batch_size * config.crops.channels * _pixels(config) * 4
@@ -54,10 +94,10 @@ def fitting_images(
 
     KoLeo compares images with each other, so it gets at least two.
     """
-    room = SAFE_SHARE * device_gib - weights_gib(parameters)
+    room, ranks = SAFE_SHARE * device_gib, max(config.run.batch_size // images, 1)
     fewest = 2 if config.losses.koleo_weight else 1
     parts = [part for part in range(images, min(fewest, images) - 1, -1) if images % part == 0]
-    fitting = (part for part in parts if estimate_memory(config, parameters, part, precision) <= room)
+    fitting = (p for p in parts if memory_of_step(config, parameters, p, precision, ranks).peak_gib <= room)
     return next(fitting, parts[-1])
 
 
@@ -96,6 +136,20 @@ def _bytes_per_token_of_last_block(settings: VitSettings, precision: str) -> flo
     """The last block keeps its attention's inputs and outputs; the rest is computed for few tokens (7 of D in all)."""
     D = settings.embed_dim
     return 2 * 6 * D + 4 * D if precision == "bf16" else 4 * 7 * D
+
+
+def _working_gib(config: PretrainConfig, images: int, precision: str) -> float:
+    """What the backward pass of a block holds for a moment: four times the hidden layer of all tokens."""
+    settings = method_settings(config).backbone
+    hidden = settings.embed_dim * settings.mlp_ratio * (2 if precision == "bf16" else 4)
+    return images * sum(tokens_per_image(config, settings)) * 4 * hidden / GIB
+
+
+def _gathered_gib(config: PretrainConfig, parameters: Mapping[str, int]) -> float:
+    """Whole weights of a block, ahead of it those of the next, and of the largest head, with their gradients."""
+    block = parameters["backbone"] / method_settings(config).backbone.depth
+    head = max(number for name, number in parameters.items() if name != "backbone")
+    return 2 * 4 * (2 * block + head) / GIB
 
 
 def _pixels(config: PretrainConfig) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,9 @@ from trainer.initial_weights import InitialModel
 from trainer.memory_estimate import (
     MemoryEstimate,
     device_memory_gib,
-    estimate_memory,
     fitting_images,
+    memory_of_step,
     tokens_per_image,
-    weights_gib,
 )
 from trainer.methods.dinov2 import DinoV2
 from trainer.recipe import method_settings, schedule_settings
@@ -147,16 +146,12 @@ def _share_out(
         device_gib /= world_size
     per_rank = batch // world_size
     micro = asked or fitting_images(config, parameters, per_rank, precision, device_gib)
-    memory = MemoryEstimate(
-        round(weights_gib(parameters), 3),
-        round(estimate_memory(config, parameters, micro, precision), 3),
-        round(device_gib, 1),
-    )
+    memory = replace(memory_of_step(config, parameters, micro, precision, world_size), device_gib=round(device_gib, 1))
     return _Shares(micro, memory, _memory_notes(asked, per_rank, micro, memory))
 
 
 def _memory_notes(asked: int | None, per_rank: int, micro: int, memory: MemoryEstimate) -> tuple[str, ...]:
-    needed = memory.weights_gib + memory.activations_gib
+    needed = memory.peak_gib
     notes = []
     if asked is None and micro < per_rank:
         notes.append(

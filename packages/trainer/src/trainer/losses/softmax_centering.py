@@ -35,7 +35,7 @@ class SoftmaxCentering(nn.Module):
 
     @torch.no_grad()
     def targets(self, features: Tensor, prototypes: Tensor, temp: float) -> TargetRows:
-        """Targets of the rows and, staged, their mean logits (mean per rank, then over ranks).
+        """Targets of the rows and, staged, their mean logits over all ranks.
 
         Shapes: features [M, H], prototypes [K, H]; M may be 0, which leaves the mean as it was.
         """
@@ -66,11 +66,12 @@ class SoftmaxCentering(nn.Module):
 
 
 def _mean_over_ranks(features: Tensor, prototypes: Tensor) -> Tensor | None:
-    """Mean logits: the logits of the mean feature. Ranks without rows count as absent."""
-    present = features.new_tensor(float(features.shape[0] > 0), dtype=torch.float32)
-    mean = features.float().sum(0) / max(features.shape[0], 1)
-    logits = F.linear(mean, prototypes.float())
-    if world_size() == 1:
-        return logits[None] if features.shape[0] else None
-    total = sum_over_ranks(torch.cat([logits, present[None]]))
-    return (total[:-1] / total[-1].clamp_min(1.0))[None]
+    """Mean logits over the rows of all ranks: the logits of the mean feature.
+
+    Differs: the official code takes the mean of the ranks' means, which weighs rows by how few a rank has.
+    """
+    if world_size() == 1 and not features.shape[0]:
+        return None
+    rows = features.new_tensor([features.shape[0]], dtype=torch.float32)
+    total = sum_over_ranks(torch.cat([features.float().sum(0), rows]))
+    return F.linear(total[:-1] / total[-1].clamp_min(1.0), prototypes.float())[None]
