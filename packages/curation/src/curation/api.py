@@ -42,6 +42,8 @@ from curation.ingest.retry import RetryReport
 from curation.ingest.retry import retry_failed as _retry
 from curation.init import NewWorkspace, absolute, init_workspace, named_paths
 from curation.look_up import explain, query_set
+from curation.plan_step import PlanAsked
+from curation.plan_step import plan_pool as plan
 from curation.recipe_step import RecipeReport, run_steps
 from curation.recipes.recipe import read_recipe
 from curation.report.diff import DiffReport, diff
@@ -63,6 +65,7 @@ __all__ = [
     "ImportReport",
     "ImportRequest",
     "NewWorkspace",
+    "PlanAsked",
     "QueryReport",
     "RecipeReport",
     "ReportReport",
@@ -90,6 +93,7 @@ __all__ = [
     "init_from_options",
     "make_demo_images",
     "open_engine",
+    "plan",
     "query",
     "read_truth",
     "report",

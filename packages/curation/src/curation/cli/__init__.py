@@ -7,7 +7,7 @@ import sys
 import typer
 
 from contracts.errors import UserError
-from curation.cli import choose, dataset, look, pool
+from curation.cli import choose, dataset, look, pool, scale
 
 app = typer.Typer(
     name="curate",
@@ -29,6 +29,7 @@ for command in (
     dataset.verify,
     dataset.diff,
     dataset.run,
+    scale.plan,
     look.explain,
     look.query,
     look.report,

@@ -16,6 +16,7 @@ from rich.table import Table
 from curation import api
 from curation.config import CurateConfig
 from curation.engine import Engine
+from curation.scaling.project import Projection
 
 
 def say(text: str) -> None:
@@ -55,6 +56,34 @@ class Session:
     workspace: api.Workspace
     config: CurateConfig
     engine: Engine
+
+
+def show_projection(found: Projection) -> None:
+    """What the steps of a pool take, a row each, then the whole."""
+    pool, console = found.pool, Console()
+    size = f"{pool.image_bytes / 1000:,.0f} kB, {pool.megapixels:.2g} megapixels each"
+    table = Table(title=f"{pool.images:,} images of {size}, compared by {pool.model}", title_justify="left")
+    for name in ("step", "core hours", "ms per image", "read", "written", "memory"):
+        table.add_column(name, justify="left" if name == "step" else "right")
+    for step in found.steps:
+        milliseconds = 1000 * step.per_image(pool.images)
+        sizes = [_bytes(value) for value in (step.bytes_read, step.bytes_written, step.memory)]
+        table.add_row(step.step, f"{step.core_seconds / 3600:,.2f}", f"{milliseconds:.3g}", *sizes)
+    console.print(table)
+    hours = found.core_seconds / 3600
+    together = f"{hours:,.1f} core hours, {hours / found.cores:,.1f} h on {found.cores:,} cores"
+    notes = [f"note: {warning}" for warning in found.warnings]
+    for line in (f"index {found.index.describe()}", f"{together}; longest: {found.bottleneck.step}", *notes):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _bytes(value: float) -> str:
+    """A number of bytes as a person reads it."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000:
+            return f"{value:,.3g} {unit}"
+        value /= 1000
+    return f"{value:,.3g} PB"
 
 
 def show_foresight(found: api.Foresight, *, as_json: bool) -> None:
