@@ -52,8 +52,13 @@ def memory_of_step(
     one_pass = images * ranks == config.run.batch_size and not config.devices.recompute_blocks
     working = _working_gib(config, images, precision) + (_gathered_gib(config, parameters) if sharded else 0)
     forward = weights * (4 / 5 if one_pass else 1) + activations + losses + working
-    numbers = (weights, activations, losses, max(forward, weights))
-    return MemoryEstimate(*(round(number, 3) for number in numbers), device_gib=0.0)
+    return MemoryEstimate(
+        weights_gib=round(weights, 3),
+        activations_gib=round(activations, 3),
+        losses_gib=round(losses, 3),
+        peak_gib=round(max(forward, weights), 3),
+        device_gib=0.0,
+    )
 
 
 def losses_gib(config: PretrainConfig, images: int) -> float:

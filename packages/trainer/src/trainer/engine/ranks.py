@@ -136,10 +136,10 @@ def _run_ranks(devices: int, work: Callable[..., Any], arguments: Mapping[str, A
         return answer
     if failed is None:
         raise RuntimeError(f"of {devices} ranks, none gave an answer")
-    number, code = failed
+    rank, code = failed
     if code < 0 and not told_to_stop:
-        raise _RankKilled(f"rank {number} of {devices} was ended by {signal.Signals(-code).name}")
-    raise RuntimeError(f"rank {number} of {devices} ended with exit code {code}")
+        raise _RankKilled(f"rank {rank} of {devices} was ended by {signal.Signals(-code).name}")
+    raise RuntimeError(f"rank {rank} of {devices} ended with exit code {code}")
 
 
 def _wait_for(ranks: Sequence[BaseProcess]) -> tuple[int, int] | None:
