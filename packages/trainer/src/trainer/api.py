@@ -158,6 +158,46 @@ def report(run: Path, out: Path | None = None) -> dict[str, Any]:
     return write_report(run, out)
 
 
+def submit(
+    config: str | None = None,
+    *,
+    out: Path,
+    words: Sequence[str] = (),
+    cpus: float = 0.0,
+    gpus: float = 0.0,
+    name: str | None = None,
+    address: str | None = None,
+) -> str:
+    """Hand `trainer pretrain` to a Ray cluster; returns the job's name. Errors: UserError in one sentence.
+
+    words: further words of the command. cpus, gpus: what the job reserves. address: http://HOST:8265.
+    """
+    from trainer.service.ray_jobs import JobRequest, submit
+
+    return submit(JobRequest(out, config, tuple(words), cpus, gpus, name), address)
+
+
+def job_status(job: str | None = None, address: str | None = None) -> list[dict[str, Any]]:
+    """How a job stands, or all that were handed in with `submit`. Errors: UserError in one sentence."""
+    from trainer.service.ray_jobs import status
+
+    return status(job, address)
+
+
+def job_logs(job: str, write: Callable[[str], Any], *, follow: bool = False, address: str | None = None) -> None:
+    """Write what a job has said; `follow` goes on until it ends. Errors: UserError in one sentence."""
+    from trainer.service.ray_jobs import logs
+
+    logs(job, address, write, follow=follow)
+
+
+def stop_job(job: str, address: str | None = None) -> bool:
+    """Tell a job to stop with a checkpoint; False when it had ended. Errors: UserError in one sentence."""
+    from trainer.service.ray_jobs import stop
+
+    return stop(job, address)
+
+
 def default_preset() -> str:
     """`small` with a GPU, `cpu` without one."""
     import torch

@@ -178,6 +178,80 @@ def report(
     _say(f"{report['report']}: step {report['step']} of {report['steps']}, {report['bytes'] / 2**20:.1f} MiB")
 
 
+Address = Annotated[
+    str | None, typer.Option("--address", help="Ray's job service, http://HOST:8265 (default: RAY_ADDRESS, or here).")
+]
+Job = Annotated[str, typer.Argument(help="Name that `trainer submit` printed.")]
+
+
+@app.command()
+def submit(
+    out: Annotated[Path, typer.Option("--out", help="Run folder that the cluster's machines see.")],
+    config: Config = None,
+    data: Data = None,
+    steps: Steps = None,
+    settings: Set = None,
+    devices: Devices = 1,
+    gpus: Annotated[float, typer.Option("--gpus", min=0, help="GPUs that the job reserves.")] = 0.0,
+    cpus: Annotated[float, typer.Option("--cpus", min=0, help="CPUs that the job reserves.")] = 0.0,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the job (default: Ray makes one).")] = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Hand a pretraining run to a Ray cluster; the same again goes on with a run that was stopped.
+
+    Example: trainer submit --address http://head:8265 --data /shared/set --out /shared/run --gpus 8 --devices 8
+    """
+    options = {"--data": data, "--steps": steps, "--devices": devices}
+    words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
+    words += [word for setting in settings or () for word in ("--set", setting)]
+    job = api.submit(config, out=out, words=words, cpus=cpus, gpus=gpus, name=name, address=address)
+    if as_json:
+        print_json({"job": job, "run": str(out)})
+    _say(f"{job} is handed in: trainer logs {job} --follow, trainer stop {job}")
+
+
+@app.command()
+def status(
+    job: Annotated[str | None, typer.Argument(help="One job (default: all that `trainer submit` handed in).")] = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Show how runs on a Ray cluster stand.
+
+    Example: trainer status --address http://head:8265
+    """
+    jobs = api.job_status(job, address)
+    if as_json:
+        print_json(jobs)
+    else:
+        header = ["job", "status", "run", "message"]
+        show_rows("runs on the cluster", header, [[str(info[name] or "") for name in header] for info in jobs])
+
+
+@app.command()
+def logs(
+    job: Job,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the job ends.")] = False,
+    address: Address = None,
+) -> None:
+    """Print what a run on a Ray cluster has said.
+
+    Example: trainer logs raysubmit_ab12 --follow
+    """
+    api.job_logs(job, sys.stdout.write, follow=follow, address=address)
+
+
+@app.command()
+def stop(job: Job, address: Address = None) -> None:
+    """Stop a run on a Ray cluster: it ends its step, writes a checkpoint and exits.
+
+    Example: trainer stop raysubmit_ab12
+    """
+    stopping = api.stop_job(job, address)
+    _say(f"{job} is stopping, with a checkpoint: see trainer status {job}" if stopping else f"{job} had ended before")
+
+
 def show_rows(title: str, header: list[str], rows: list[list[str]]) -> None:
     """A table with named columns on stdout; numbers are right-aligned."""
     table = Table(title=title)

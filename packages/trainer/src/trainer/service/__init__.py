@@ -1,0 +1,1 @@
+"""Runs on a Ray cluster: handing them in and looking after them."""
