@@ -112,3 +112,14 @@ def test_images_that_are_gone_leave_an_empty_frame(tmp_path: Path) -> None:
     for file in small.seed.iterdir():
         file.unlink()
     assert api.report(small.workspace, small.config()).pictures == shown - 6
+
+
+def test_filters_and_a_balanced_sample_are_shown(tmp_path: Path) -> None:
+    small = curated(tmp_path)
+    config = small.config("filters.short_side_px={min: 48}", "filters.blur={}")
+    with api.open_engine("local") as engine:
+        api.filter_images(small.workspace, config, engine)
+        api.sample(small.workspace, config, engine, 8)
+    text = Page(Path(api.report(small.workspace, config).path).read_text()).text
+    for words in ("short side px below 48", "Clusters before and after balancing", "the sample of 8 images"):
+        assert words in text

@@ -19,7 +19,11 @@ from contracts.publish import publish_text
 from contracts.tables import GROUPS, PAIRS, SELECTION, empty_table, read_table
 from curation.build_step import flow_of, plan_dataset
 from curation.catalog import read_catalog, unique_images
+from curation.cluster.cluster_files import inputs_of, read_clusters
+from curation.cluster_step import BALANCED
 from curation.config import CurateConfig
+from curation.report.cluster_sizes import before_and_after, sizes_picture
+from curation.report.filter_edges import filter_edges
 from curation.report.findings import (
     Findings,
     SeedFindings,
@@ -40,6 +44,7 @@ from curation.workspace import Workspace
 from curation.write.dataset_card import COMPOSITION_HEAD, composition_rows
 
 GROUPS_SHOWN, MEMBERS_SHOWN, PAIRS_SHOWN, QUERIES_SHOWN, BROUGHT_SHOWN, SEEDS_SHOWN = 12, 8, 10, 6, 8, 8
+EDGES_SHOWN = 5
 LIBRARIES = ("winnow-curation", "faiss-cpu", "faiss-gpu", "numpy", "opencv-python-headless", "pillow", "pyarrow", "ray")
 
 
@@ -73,7 +78,8 @@ def gather(workspace: Workspace, config: CurateConfig) -> Findings:
     groups = read_groups(workspace)
     threshold, pairs = _threshold(workspace), _pairs(workspace)
     below, above = pairs_around(pairs, threshold, PAIRS_SHOWN)
-    flow, composition = _made_of(workspace, config)
+    flow, composition, parts = _made_of(workspace, config)
+    picture, told = _clusters(workspace)
     sides, aspects = shapes(read_catalog(workspace.catalog, ["status", "width_px", "height_px"]))
     inner = [(group["group_id"], group["min_inner_cosine"]) for group in _dedup_report(workspace)["loosest_groups"]]
     return Findings(
@@ -93,17 +99,39 @@ def gather(workspace: Workspace, config: CurateConfig) -> Findings:
         threshold=threshold,
         pairs_above=above,
         pairs_below=below,
+        parts=parts,
+        edges=filter_edges(workspace.filters, EDGES_SHOWN),
+        clusters=picture,
+        clusters_told=told,
         seeds=[_seed(found) for found in read_retrievals(workspace.retrieval)[:SEEDS_SHOWN]],
     )
 
 
-def _made_of(workspace: Workspace, config: CurateConfig) -> tuple[list[tuple[str, int]], list[tuple[str, ...]]]:
-    """Counts from offered to written, and the rows of the composition."""
+def _made_of(
+    workspace: Workspace, config: CurateConfig
+) -> tuple[list[tuple[str, int]], list[tuple[str, ...]], list[tuple[str, int]]]:
+    """Counts from offered to written, the rows of the composition, and its parts with their counts."""
     selection = read_table(workspace.selection, SELECTION, ["kept"])
     if not pc.any(selection.column("kept")).as_py():
-        return flow_of(workspace), []
+        return flow_of(workspace), [], []
     plan, card = plan_dataset(workspace, config)
-    return list(card.flow), composition_rows(plan.parts, plan.samples)
+    parts = [(f"{part.seed} {part.mode}" if part.seed else "pool", part.images) for part in plan.parts if part.images]
+    return list(card.flow), composition_rows(plan.parts, plan.samples), parts
+
+
+def _clusters(workspace: Workspace) -> tuple[str, str]:
+    """Sizes of the finest clusters and of what the balanced sample took, as a picture and a sentence."""
+    sampled = [found for found in read_retrievals(workspace.retrieval) if found.report.seed == BALANCED]
+    if not sampled or inputs_of(workspace.clusters) is None:
+        return "", ""
+    members = read_clusters(workspace.clusters).levels[0].parent
+    taken = sampled[0].rows.column("cluster_id").drop_null().to_numpy().astype("int64")
+    before, after = before_and_after(members, taken)
+    told = (
+        f"{len(before):,} clusters by size, light; what the sample of {len(taken):,} images took of each, dark. "
+        f"Largest cluster: {before[0]:,} images, {after[0]:,} taken; most taken of one: {after.max():,}."
+    )
+    return sizes_picture(before, after), told
 
 
 def _threshold(workspace: Workspace) -> float:

@@ -59,7 +59,7 @@ def line_of(seed: SeedReport) -> str:
         text += f"; {100 * seed.collision_rate:.1f} % of the nearest are wanted by several queries"
     if seed.short_queries:
         text += f"; {seed.short_queries:,} queries got fewer than asked"
-    if seed.clusters is not None:
+    if seed.clusters is not None and seed.clusters_used is not None and seed.before_cap is not None:
         text += f"; {seed.clusters_used:,} of {seed.clusters:,} clusters, {seed.before_cap:,} images before the limit"
     return text
 

@@ -65,6 +65,7 @@ class RayEngine:
         for attempt in range(1, STARTS + 1):
             try:
                 self._ray.init(
+                    address="local",  # never a cluster that somebody else left behind on this machine
                     num_cpus=self._asked_workers,
                     include_dashboard=False,
                     logging_level="ERROR",

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from curation.report.filter_edges import FilterEdge
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,16 @@ class Findings:
     pairs_above: list[Pair]
     pairs_below: list[Pair]
     seeds: list[SeedFindings]
+    parts: list[tuple[str, int]] = field(default_factory=list)
+    edges: list[FilterEdge] = field(default_factory=list)
+    clusters: str = ""
+    clusters_told: str = ""
 
     def keys(self) -> list[str]:
         """Keys of all images that are shown, each once."""
         keys = [key for group in (*self.groups, *self.loosest) for key in group.keys]
         keys += [key for pair in (*self.pairs_above, *self.pairs_below) for key in (pair.key_a, pair.key_b)]
+        keys += [key for edge in self.edges for key, _ in (*edge.out, *edge.inside)]
         for seed in self.seeds:
             for query in seed.queries:
                 keys += [*([query.query_key] if query.query_key else []), *(key for key, _ in query.brought)]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from curation.report.findings import Findings, Group, Pair, Query, SeedFindings
+from curation.report.flow_picture import flow_picture
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}
@@ -17,7 +18,9 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .cards{display:flex;flex-wrap:wrap;gap:.8rem;align-items:flex-start}
 .card{border:1px solid #8884;border-radius:6px;padding:.2rem .6rem}
 .card h3{margin:.2rem 0}.card .row{margin:.3rem 0}.side{display:flex;flex-wrap:wrap;gap:3rem}
-svg{max-width:40rem;height:auto}
+svg{max-width:40rem;height:auto}svg.flow,svg.sizes{display:block;max-width:66rem;width:100%;margin:.4rem 0 1rem}
+svg.flow text{font-size:12px;fill:currentColor}.stream{fill:#4a7ab5;opacity:.85}.arm{fill:#c2654f;opacity:.8}
+svg.sizes .whole{fill:#9db8d6}svg.sizes .part{fill:#2f5d94}
 pre{font-size:12px;overflow:auto}
 .row{display:flex;flex-wrap:wrap;gap:.5rem;align-items:flex-start;margin:.3rem 0 .9rem}
 figure{margin:0;width:118px;font-size:11px;line-height:1.25;overflow-wrap:anywhere}
@@ -32,7 +35,7 @@ def page(findings: Findings, thumbs: Mapping[str, str]) -> str:
     """The whole page. `thumbs`: address of a picture by key."""
     body = [
         f"<h1>{escape(findings.title)}</h1>",
-        _section("From offered to kept", _flow(findings.flow)),
+        _section("From offered to kept", flow_picture(findings.flow, findings.parts) + _flow(findings.flow)),
         _section("Composition", _table(findings.composition_head, findings.composition_rows)),
         _section("Quarantine", _quarantine(findings)),
         _section("Sizes of the images", _shapes(findings)),
@@ -41,6 +44,8 @@ def page(findings: Findings, thumbs: Mapping[str, str]) -> str:
         _section("Loosest duplicate groups", _groups(findings.loosest, thumbs)),
         _section(f"Pairs around the threshold {findings.threshold:g}", _pairs(findings, thumbs)),
         _section("What other thresholds would keep", findings.sweep_svg),
+        _section("Images at the edge of the filters", _edges(findings, thumbs)),
+        _section("Clusters before and after balancing", _clusters(findings)),
         *(_section(f"Brought by {seed.name}", _seed(seed, thumbs)) for seed in findings.seeds),
         _section("Settings and versions", _made_by(findings)),
     ]
@@ -143,6 +148,25 @@ def _seed(seed: SeedFindings, thumbs: Mapping[str, str]) -> str:
         return f"<h3>{escape(query.title)}</h3>{_row([*first, *rest])}"
 
     return f"<p class='note'>{escape(seed.summary)}</p>" + "".join(line(query) for query in seed.queries)
+
+
+def _edges(findings: Findings, thumbs: Mapping[str, str]) -> str:
+    def shown(images: Sequence[tuple[str, float]], kind: str) -> str:
+        return _row(_figure(key, thumbs, kind, f"{value:.4g}") for key, value in images)
+
+    cards = [
+        f"<h3>{escape(edge.name)}</h3><div class='side'><div><p class='note'>dropped, though barely</p>"
+        f"{shown(edge.out, '')}</div><div><p class='note'>within the bound, though barely</p>"
+        f"{shown(edge.inside, 'kept')}</div></div>"
+        for edge in findings.edges
+    ]
+    return "".join(cards)
+
+
+def _clusters(findings: Findings) -> str:
+    if not findings.clusters:
+        return ""
+    return f"{findings.clusters}<p class='note'>{escape(findings.clusters_told)}</p>"
 
 
 def _figure(key: str, thumbs: Mapping[str, str], kind: str = "", text: str = "") -> str:
