@@ -11,9 +11,9 @@ import torch
 
 from contracts.config import read_yaml
 from contracts.errors import ConfigError
-from trainer import api
+from trainer import api, pretrain
 from trainer.config.presets import load_pretrain_config
-from trainer.export.model_folder import load_model
+from trainer.export.model_folder import ModelDescription, load_model
 from trainer.recipe import high_resolution_config, schedule_settings
 
 PHASE = "high_resolution={steps: 3, global_px: 24, local_px: 8, lr: 1e-4}"
@@ -64,3 +64,20 @@ def test_without_the_phase_the_weights_before_it_are_the_runs_own(
     parts = [sorted((tmp_path / name / "checkpoints" / "step_00000002").iterdir()) for name in ("plain", "phased")]
     data = [[p.read_bytes() for p in files if p.suffix == ".distcp"] for files in parts]
     assert data[0] == data[1]
+
+
+def test_a_run_with_a_last_phase_exports_on_the_way(
+    tmp_path: Path, labelled_images: Path, tiny_settings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported: list[tuple[int, int]] = []
+    real = pretrain.export_model
+
+    def noted(modules: torch.nn.ModuleDict, description: ModelDescription, out: Path) -> None:
+        exported.append((description.step, modules["backbone"].pos_embed.shape[1]))
+        real(modules, description, out)
+
+    monkeypatch.setattr(pretrain, "export_model", noted)
+    words = [*tiny_settings, PHASE, "run.export_every_steps=1"]
+    api.pretrain("cpu", data=str(labelled_images), out=tmp_path / "run", steps=2, overrides=words)
+    assert [step for step, _ in exported] == [1, 2, 1, 2, 3]
+    assert [tokens for _, tokens in exported][-3:] == [1 + 6 * 6] * 3

@@ -58,3 +58,9 @@ def test_a_probe_that_does_not_rise_is_told_in_the_second_half() -> None:
     assert at(600, 0.31) == []
     assert len(at(800, 0.30)) == 1
     assert at(1000, 0.29) == []
+
+
+def test_a_phase_that_goes_on_does_not_compare_with_its_own_beginning() -> None:
+    fresh, later = HealthWatch(200), HealthWatch(200, goes_on=True)
+    told = [watch.probed({"step": step, "probe/knn_accuracy": 0.5}) for watch in (fresh, later) for step in (0, 150)]
+    assert [len(lines) for lines in told] == [0, 1, 0, 0]

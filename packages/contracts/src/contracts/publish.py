@@ -16,6 +16,8 @@ from typing import Any
 from contracts.errors import BrokenArtifact, MissingInput, UserError
 
 DRAFT_MARK = ".draft-"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a quota that is used up, a file larger than the file system or the shell's limit allows."""
 
 
 def fsync_folder(folder: Path) -> None:
@@ -69,7 +71,7 @@ def draft(path: Path | str) -> Iterator[Path]:
         fsync_folder(final.parent)
     except OSError as error:
         _remove(rough)
-        if error.errno == errno.ENOSPC:
+        if error.errno in NO_SPACE:
             raise UserError(
                 f"the disk is full while writing {final}: free some space and run the same command again "
                 "(what was published before is intact)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.errors import UserError
+from contracts.publish import NO_SPACE
 from trainer import api
 
 app = typer.Typer(
@@ -311,7 +311,7 @@ def run(application: typer.Typer, arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{application.info.name}: {error}\n")
         return 2
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in NO_SPACE:
             traceback.print_exc()
             return 1
         sys.stderr.write(f"{application.info.name}: the disk is full: free some space and run the same command again\n")

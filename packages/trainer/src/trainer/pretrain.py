@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,7 @@ def _phase_job(phase: PlannedRun, weights: Mapping[str, Tensor], run: RunFolder,
     settings = method_settings(phase.config).backbone
     resized = resized_positions(weights, settings.image_size, settings.patch_size)
     job = build_job(phase, RunFolder(phase.out), device, resized)
+    job.settings = replace(job.settings, goes_on=True)
     job.export = lambda modules, step, _: _export(phase, modules, step, run.export)
     return job
 
@@ -174,7 +175,7 @@ def build_job(
         pictures=build_pictures(
             config, planned.source, run.pictures, parse_arch(config.model.arch).patch_size, device, plan.precision
         ),
-        export=None if planned.then else lambda modules, step, out: _export(planned, modules, step, out),
+        export=lambda modules, step, out: _export(planned, modules, step, out),
     )
 
 

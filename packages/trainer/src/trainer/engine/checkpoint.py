@@ -10,7 +10,6 @@ or shorter than the header says) is ignored in favour of the one before.
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 import warnings
@@ -30,13 +29,12 @@ from torch.distributed.checkpoint.state_dict_saver import save
 
 from contracts.errors import UserError
 from contracts.header import read_header, write_header
-from contracts.publish import draft
+from contracts.publish import NO_SPACE, draft
 from trainer.engine.ranks import from_first, is_first, wait_for_all
 
 FORMAT, VERSION = "winnow.checkpoint", 1
 HEADER_FILE = "checkpoint.json"
 _NAME = re.compile(r"step_(\d{8,})")
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TORCH_CANNOT_WRITE = ("inline_container", "PytorchStreamWriter")
 
 
@@ -177,7 +175,7 @@ def _disk_is_full(error: BaseException | None) -> bool:
     """
     if error is None:
         return False
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
         return True
     if isinstance(error, RuntimeError | CheckpointException) and any(
         words in str(error) for words in _TORCH_CANNOT_WRITE

@@ -66,15 +66,18 @@ SYMPTOMS = (
 
 
 class HealthWatch:
-    """Warns once when a symptom lasts for `patience` looks after a tenth of the run, and never in the first steps."""
+    """Warns once when a symptom lasts for `patience` looks after a tenth of the run, and never in the first steps.
 
-    def __init__(self, total_steps: int, patience: int = 3) -> None:
+    `goes_on`: the model has learned before; a probe that stays where it was is no symptom then.
+    """
+
+    def __init__(self, total_steps: int, patience: int = 3, *, goes_on: bool = False) -> None:
         self._first_step = max(total_steps / 10, 100)
         self._half = max(total_steps / 2, 100)
         self._patience = patience
         self._lasted = [0] * len(SYMPTOMS)
         self._start: dict[str, float] = {}
-        self._warned_of_probe = False
+        self._warned_of_probe = goes_on
 
     def seen(self, step: int, diagnostics: Mapping[str, float]) -> list[str]:
         """Look at the diagnostics of a step; one sentence for each symptom that has just lasted long enough."""

@@ -43,7 +43,7 @@ class LoopSettings:
 
     `accumulate` micro-batches make one step; `clip_norm` limits the gradient norm of each part of the student;
     for `freeze_backbone_steps` the student is trained without its backbone; `max_skipped` non-finite steps in a row end
-    the run.
+    the run. `goes_on`: the weights are those of a run that ended.
     """
 
     total_steps: int
@@ -59,6 +59,7 @@ class LoopSettings:
     pictures_every: int = 0
     export_every: int = 0
     max_skipped: int = 20
+    goes_on: bool = False
 
 
 @dataclass
@@ -105,7 +106,10 @@ def train(job: TrainJob) -> TrainOutcome:
     if job.device.type == "cpu":
         keep_freed_memory()
     job.method.to(job.device).train()
-    with StopSignal() as stop, Recorder(job.run, settings.total_steps, settings.log_every) as recorder:
+    with (
+        StopSignal() as stop,
+        Recorder(job.run, settings.total_steps, settings.log_every, goes_on=settings.goes_on) as recorder,
+    ):
         progress = _resume(job, recorder)
         recorder.begin(progress)
         if progress.step == 0:

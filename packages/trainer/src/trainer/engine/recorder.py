@@ -33,12 +33,12 @@ class Recorder:
     the record before; `memory_gib` is the peak so far of the process or of the GPU.
     """
 
-    def __init__(self, run: RunFolder, total_steps: int, log_every: int) -> None:
+    def __init__(self, run: RunFolder, total_steps: int, log_every: int, *, goes_on: bool = False) -> None:
         self._run = run
         self._total_steps = total_steps
         self._log_every = log_every
         self._display = open_progress(total_steps) if is_first() else SilentProgress()
-        self._health = HealthWatch(total_steps)
+        self._health = HealthWatch(total_steps, goes_on=goes_on)
         self._log: MetricsLog | None = None
         self._stack = ExitStack()
         self._step = 0
