@@ -71,3 +71,29 @@ def test_killed_at_random_moments_ends_the_same(tmp_path: Path) -> None:
     assert len((killed / "metrics.jsonl").read_text().splitlines()) == STEPS
     for name in ("model.safetensors", "heads.safetensors"):
         assert (killed / "export" / name).read_bytes() == (tmp_path / "whole" / "export" / name).read_bytes()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_ends_with_a_checkpoint_and_the_run_goes_on(tmp_path: Path, number: int) -> None:
+    """As Ctrl-C in a terminal, the stop of a Ray job and scancel send it: loader processes get it as well."""
+    images, config = tmp_path / "images", tmp_path / "tiny.yaml"
+    images.mkdir()
+    rng = np.random.default_rng(1)
+    for image in range(10):
+        Image.fromarray(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)).save(images / f"{image}.png")
+    config.write_text(TINY.replace("steps: 24", "steps: 4000").replace("every_steps: 3", "every_steps: 4000"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command(tmp_path / "run", images, config), env=environment, start_new_session=True, stderr=subprocess.PIPE
+    )
+    metrics, deadline = tmp_path / "run" / "metrics.jsonl", time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if metrics.exists() and metrics.read_bytes().count(b"\n") >= 3:
+            break
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said
+    assert list((tmp_path / "run" / "checkpoints").glob("step_*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -55,7 +56,7 @@ class BatchLoader:
             sampler=_Positions(settings.start_position),
             num_workers=settings.workers,
             prefetch_factor=settings.batches_ahead if settings.workers else None,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_worker,
             pin_memory=torch.device(settings.device).type == "cuda",
             # What the workers draw comes from the seed and the position; this spares the caller's random state.
             generator=torch.Generator().manual_seed(settings.seed),
@@ -115,5 +116,11 @@ class _Positions(torch.utils.data.Sampler[int]):
             position += 1
 
 
-def _one_thread(_worker: int) -> None:
+def _begin_worker(_worker: int) -> None:
+    """One thread, and signals are left to the loop, which still needs batches for the step that it is in.
+
+    A terminal and a queue send theirs to all processes of a run. A second SIGTERM ends the worker.
+    """
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
