@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from contracts.errors import BrokenArtifact
+from contracts.keys import key_of_bytes
 from curation.sources.uri import file_uri, member_uri
 from curation.write.gather import Block, GatheredBytes, gather, plan_blocks
 
@@ -36,7 +38,14 @@ def shards(tmp_path: Path) -> list[pa.Table]:
     order = np.random.default_rng(0).permutation(24)
     cut = np.array_split(order, 3)
     return [
-        pa.table({"uri": [uris[n] for n in part], "byte_count": [len(image(n)) for n in part], "number": part})
+        pa.table(
+            {
+                "key": [key_of_bytes(image(n)) for n in part],
+                "uri": [uris[n] for n in part],
+                "byte_count": [len(image(n)) for n in part],
+                "number": part,
+            }
+        )
         for part in cut
     ]
 
@@ -77,14 +86,18 @@ def test_a_published_block_is_not_made_again(shards: list[pa.Table], tmp_path: P
     assert block.index_file.stat().st_mtime_ns == before
 
 
-def test_what_is_gone_has_no_bytes(shards: list[pa.Table], tmp_path: Path) -> None:
-    (tmp_path / "b.tar").unlink()
+def test_a_block_is_not_published_without_all_of_its_images_and_is_made_when_they_are_back(
+    shards: list[pa.Table], tmp_path: Path
+) -> None:
+    (tmp_path / "b.tar").rename(tmp_path / "elsewhere.tar")
     (block,) = plan_blocks(shards, tmp_path / "dataset")
-    gather(block)
-    sizes = [len(data) for number in range(3) for _, data in GatheredBytes([block.index_file], number).rows(0, 8)]
-    assert sizes.count(0) == 6
+    with pytest.raises(BrokenArtifact, match=r"b\.tar#08\.jpg is no longer there"):
+        gather(block)
+    assert not block.index_file.exists()
+    (tmp_path / "elsewhere.tar").rename(tmp_path / "b.tar")
+    assert gather(block) == 20
 
 
 def test_files_of_their_own_are_not_gathered(tmp_path: Path) -> None:
-    shard = pa.table({"uri": ["/a/1.jpg", "/a/2.jpg"], "byte_count": [3, 4]})
+    shard = pa.table({"key": ["a", "b"], "uri": ["/a/1.jpg", "/a/2.jpg"], "byte_count": [3, 4]})
     assert plan_blocks([shard], tmp_path) == []

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from contracts.publish import draft
 from curation.sources.read_bytes import read_bytes
 from curation.sources.reading_order import in_reading_order
+from curation.write.shard_tar import require_catalogued
 
 GATHERED = "gathered"
 BLOCK_BYTES = 256 << 20
@@ -34,7 +35,7 @@ BLOCK_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of the pool. `records`: columns uri, shard, row, as they lie in their archives."""
+    """A stretch of the pool. `records`: columns key, uri, shard, row, as they lie in their archives."""
 
     index_file: Path
     records: pa.Table
@@ -48,7 +49,7 @@ def plan_blocks(shards: Sequence[pa.Table], folder: Path, block_bytes: int = BLO
     sizes = wanted.column("byte_count").to_numpy()
     block = (np.cumsum(sizes) - sizes) // block_bytes
     starts = np.flatnonzero(np.diff(block, prepend=-1))
-    records = wanted.select(["uri", "shard", "row"])
+    records = wanted.select(["key", "uri", "shard", "row"])
     blocks = []
     for number, (start, stop) in enumerate(zip(starts, [*starts[1:], len(block)], strict=True)):
         rows = records.take(pa.array(np.arange(start, stop)))  # its own memory: a view would be sent with all of it
@@ -60,6 +61,7 @@ def _in_containers(shards: Sequence[pa.Table]) -> pa.Table:
     tables = []
     for number, samples in enumerate(shards):
         place = {
+            "key": samples.column("key"),
             "uri": samples.column("uri"),
             "byte_count": samples.column("byte_count").cast(pa.int64()),
             "shard": pa.array(np.full(samples.num_rows, number, np.int64)),
@@ -70,10 +72,17 @@ def _in_containers(shards: Sequence[pa.Table]) -> pa.Table:
 
 
 def gather(block: Block) -> int:
-    """Publish a block unless it is there. Returns its records. What cannot be read any more has no bytes."""
+    """Publish a block unless it is there. Returns its records.
+
+    Errors: BrokenArtifact when an image is gone or no longer the one that was catalogued.
+    """
     if block.index_file.is_file():
         return len(block.records)
-    images = list(read_bytes(block.records.column("uri").to_pylist()))
+    keys, uris = (block.records.column(name).to_pylist() for name in ("key", "uri"))
+    images = []
+    for key, uri, data in zip(keys, uris, read_bytes(uris), strict=True):
+        require_catalogued(key, uri, data)
+        images.append(data)
     shard, row = (block.records.column(name).to_numpy() for name in ("shard", "row"))
     order = np.lexsort((row, shard))
     sizes = np.array([len(images[record]) for record in order], np.int64)

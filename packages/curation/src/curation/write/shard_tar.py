@@ -39,6 +39,16 @@ def sample_json(sample: Mapping[str, Any], *, with_uri: bool) -> bytes:
     return json.dumps(values, ensure_ascii=False, sort_keys=True).encode("utf-8")
 
 
+def require_catalogued(key: str, uri: str, data: bytes) -> None:
+    """Errors: BrokenArtifact when the bytes are not those that the key names."""
+    if key_of_bytes(data) != key:
+        what = "has changed since it was catalogued" if data else "is no longer there"
+        raise BrokenArtifact(
+            f"{uri} {what}: put it back, or run `curate ingest` and the steps after it again (for a seed set "
+            "`curate retrieve`), which read it anew; what is embedded stays"
+        )
+
+
 def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *, with_uri: bool) -> tuple[int, str]:
     """Write samples (row of the plan, image bytes) to a tar file. Returns its size in bytes and its sha256.
 
@@ -47,12 +57,7 @@ def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *,
     with path.open("wb", buffering=WRITE_BYTES) as handle:
         tar = TarWriter(handle)
         for sample, data in samples:
-            if key_of_bytes(data) != sample["key"]:
-                what = "has changed since it was catalogued" if data else "is no longer there"
-                raise BrokenArtifact(
-                    f"{sample['uri']} {what}: put it back, or run `curate ingest` and the steps after it again (for a "
-                    "seed set `curate retrieve`), which read it anew; what is embedded stays"
-                )
+            require_catalogued(sample["key"], sample["uri"], data)
             tar.add(f"{sample['key']}.{ending_of(sample['format'])}", data)
             tar.add(f"{sample['key']}.json", sample_json(sample, with_uri=with_uri))
         return tar.finish()
