@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_parts_and_workers_do_not_matter(vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = self_join(vectors, LEAST, plan(), None, 0, place(tmp_path / "one"))
     two = self_join(vectors, LEAST, plan(), None, 0, place(tmp_path / "two", workers=3))
-    assert len(list((tmp_path / "one").glob("joining-0/pairs-*.npy"))) > 3
+    assert len(list((tmp_path / "one").glob("joining-0/*/pairs-*.npy"))) > 3
     assert len(list((tmp_path / "one").glob("lists/rows-*.npy"))) == 6
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     monkeypatch.setattr(list_join, "PRODUCTS_PER_PART", 10**9)
@@ -70,9 +71,10 @@ def test_a_killed_join_goes_on_with_the_parts_that_are_missing(vectors: np.ndarr
     kept = {
         path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy") if path.stem.startswith(("rows", "pairs"))
     }
-    for name in ("lists/rows-000000001000-000000001500.npy", "joining-0/pairs-00001.npy"):
-        (tmp_path / name).unlink()
-        kept.pop(tmp_path / name)
+    (joining,) = tmp_path.glob("joining-0/*/pairs-00001.npy")
+    for lost in (tmp_path / "lists" / "rows-000000001000-000000001500.npy", joining):
+        lost.unlink()
+        kept.pop(lost)
     (tmp_path / "lists" / "rows-000000001000-000000001500.npy.draft-1-0").write_bytes(b"half")
     assert same(self_join(vectors, LEAST, plan(), None, 0, place(tmp_path)), before)
     assert contents(tmp_path) == files
@@ -95,7 +97,7 @@ def test_later_rows_join_lists_that_are_there(vectors: np.ndarray, tmp_path: Pat
 def test_lists_are_made_anew_for_other_rows_settings_or_many_more_rows(vectors: np.ndarray, tmp_path: Path) -> None:
     def trained(rows: int, name: str, lists: int = 40) -> int:
         np.save(tmp_path / "v.npy", vectors[:rows])
-        indexed = IndexedVectors(str(tmp_path / "v.npy"), rows, 0, lambda n: f"{name} {n}")
+        indexed = IndexedVectors(lambda: str(tmp_path / "v.npy"), rows, 0, lambda n: f"{name} {n}")
         made = prepare_index(tmp_path / "lists", indexed, plan_index(rows, DIM, "ivf", lists=lists), LocalEngine())
         listed = read_index(tmp_path / "lists", rows, made.lists)
         assert sorted(set(listed.order.tolist())) == list(range(rows))
@@ -114,6 +116,17 @@ def test_references_are_compared_through_the_lists_of_the_pool(vectors: np.ndarr
     here = place(tmp_path)
     self_join(vectors, LEAST, plan(), None, 0, here)
     made = (tmp_path / "lists" / "index.json").stat().st_mtime_ns
-    found = cross_join(vectors[:50], vectors, 0.999, plan(), 0, here)
+    elsewhere = replace(here, scratch=tmp_path / "elsewhere")
+    found = cross_join(vectors[:50], vectors, 0.999, plan(), 0, elsewhere)
     assert set(zip(found.a.tolist(), found.b.tolist(), strict=True)) >= {(n, n) for n in range(50)}
     assert (tmp_path / "lists" / "index.json").stat().st_mtime_ns == made
+    assert not (tmp_path / "elsewhere" / "vectors.npy").exists(), "lists that are there need no vectors"
+
+
+def test_what_a_killed_join_left_is_not_used_with_other_lists(vectors: np.ndarray, tmp_path: Path) -> None:
+    first = self_join(vectors, LEAST, plan(), None, 0, place(tmp_path))
+    for part in tmp_path.glob("joining-0/*/pairs-*.npy"):
+        np.save(part, np.empty(0, np.int64))
+    other = plan_index(ROWS, DIM, "ivf", lists=50)
+    again = self_join(vectors, LEAST, other, None, 0, place(tmp_path))
+    assert len(again) > 0.98 * len(first)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from contracts.dataset_folder import HEADER
+from contracts.errors import UserError
 from curation.write.staging import recover, staging_folder, take_place
 
 
@@ -61,3 +64,9 @@ def test_a_kill_before_the_old_folder_was_removed_keeps_the_new_one(tmp_path: Pa
     recover(final)
     assert content(final) == "new"
     assert not (tmp_path / "dataset.replaced").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UserError, match="cannot be written"):
+        staging_folder(tmp_path / "file" / "dataset", "a" * 64)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distill.distillation import PlannedDistillation
+    from trainer.evaluate.evaluate_model import EvaluationRequest
 
 Say = Callable[[str], None]
 
@@ -126,22 +127,10 @@ def evaluate(
     Errors: UserError in one sentence.
     """
     from distill.side_by_side import ComparisonRequest, compare
-    from trainer.engine.device import choose_device
-    from trainer.evaluate.evaluate_model import EvaluationRequest
-    from trainer.evaluate.watch import unwatched, watched
 
-    evaluation = EvaluationRequest(
-        model="",
-        data=data,
-        test=test,
-        tasks=tasks,
-        image_px=image_px,
-        max_images=max_images,
-        baselines=baselines,
-        device=str(choose_device(device)),
-        watch=watched if progress else unwatched,
-    )
-    return compare(ComparisonRequest(students, teacher, scratch, evaluation))
+    asked: dict[str, Any] = {"test": test, "tasks": tasks, "image_px": image_px, "max_images": max_images}
+    asked["baselines"] = baselines
+    return compare(ComparisonRequest(students, teacher, scratch, _evaluation(data, device, progress=progress, **asked)))
 
 
 def export(model: str, format_name: str, out: Path) -> list[dict[str, Any]]:
@@ -180,21 +169,20 @@ def report(
     """
     from distill.report.write_report import ReportRequest, write_report
     from distill.side_by_side import ComparisonRequest
+
+    asked: dict[str, Any] = {"test": test, "tasks": tasks, "image_px": image_px, "max_images": max_images}
+    evaluation = _evaluation(data or "", device, progress=progress, **asked)
+    return write_report(ReportRequest(runs, out, ComparisonRequest((), teacher, scratch, evaluation)))
+
+
+def _evaluation(data: str, device: str, *, progress: bool, **asked: Any) -> EvaluationRequest:
+    """What the models that are compared are measured on; which models is for the comparison to say."""
     from trainer.engine.device import choose_device
     from trainer.evaluate.evaluate_model import EvaluationRequest
     from trainer.evaluate.watch import unwatched, watched
 
-    evaluation = EvaluationRequest(
-        model="",
-        data=data or "",
-        test=test,
-        tasks=tasks,
-        image_px=image_px,
-        max_images=max_images,
-        device=str(choose_device(device)),
-        watch=watched if progress else unwatched,
-    )
-    return write_report(ReportRequest(runs, out, ComparisonRequest((), teacher, scratch, evaluation)))
+    watch = watched if progress else unwatched
+    return EvaluationRequest(model="", data=data, device=str(choose_device(device)), watch=watch, **asked)
 
 
 def default_preset() -> str:

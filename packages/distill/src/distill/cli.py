@@ -32,6 +32,16 @@ Config = Annotated[str | None, typer.Option("--config", help="Preset (cpu, small
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/distill-<students>-<hash>).")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
+Test = Annotated[str | None, typer.Option("--test", help="Labelled test images (default: half of --data).")]
+Scratch = Annotated[
+    list[str] | None, typer.Option("--scratch", help="A model of a student's size that had no teacher; repeatable.")
+]
+Task = Annotated[
+    list[str] | None, typer.Option("--task", help="knn, linear or retrieval; repeatable (default: knn and linear).")
+]
+ImagePx = Annotated[int | None, typer.Option("--image-px", help="Image side (default: each model's own).")]
+MaxImages = Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 
 
@@ -94,22 +104,16 @@ def run(
 def evaluate(
     students: Annotated[list[str], typer.Argument(help="Distillation runs or model folders.")],
     data: Annotated[str, typer.Option("--data", help="Labelled images: class folders, labelled list, parquet, ...")],
-    test: Annotated[str | None, typer.Option("--test", help="Labelled test images (default: half of --data).")] = None,
+    test: Test = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="Teacher (default: the run's own).")] = None,
-    scratch: Annotated[
-        list[str] | None,
-        typer.Option("--scratch", help="A model of a student's size that had no teacher; repeatable."),
-    ] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", help="knn, linear or retrieval; repeatable (default: knn and linear)."),
-    ] = None,
-    image_px: Annotated[int | None, typer.Option("--image-px", help="Image side (default: each model's own).")] = None,
-    max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
+    scratch: Scratch = None,
+    task: Task = None,
+    image_px: ImagePx = None,
+    max_images: MaxImages = None,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Also raw pixels and random weights.")
     ] = True,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Compare teacher, students and baselines on labelled images.
@@ -156,19 +160,13 @@ def report(
     data: Annotated[
         str | None, typer.Option("--data", help="Labelled images to compare on (default: the first run's probe.data).")
     ] = None,
-    test: Annotated[str | None, typer.Option("--test", help="Labelled test images (default: half of --data).")] = None,
+    test: Test = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="Teacher (default: the first run's own).")] = None,
-    scratch: Annotated[
-        list[str] | None,
-        typer.Option("--scratch", help="A model of a student's size that had no teacher; repeatable."),
-    ] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", help="knn, linear or retrieval; repeatable (default: knn and linear)."),
-    ] = None,
-    image_px: Annotated[int | None, typer.Option("--image-px", help="Image side (default: each model's own).")] = None,
-    max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    scratch: Scratch = None,
+    task: Task = None,
+    image_px: ImagePx = None,
+    max_images: MaxImages = None,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Show students of one or several runs side by side as one HTML page: accuracies, likeness, sizes, curves.

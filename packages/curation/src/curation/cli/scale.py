@@ -12,7 +12,7 @@ from curation.cli.session import show, show_projection
 
 
 def plan(
-    images: Annotated[float | None, typer.Option("--images", help="1.2e9 (default: this workspace's).")] = None,
+    images: Annotated[float | None, typer.Option("--images", min=1, help="1.2e9 (default: this workspace's).")] = None,
     image_bytes: Annotated[
         float | None, typer.Option("--image-bytes", min=1, help="Bytes of a mean image (default: the workspace's).")
     ] = None,

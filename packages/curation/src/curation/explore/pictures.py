@@ -14,6 +14,7 @@ from contracts.errors import MissingInput
 from contracts.keys import key_of_bytes
 from curation.catalog import unique_images
 from curation.decode import BadImage, DecodeLimits, decode_rgb
+from curation.decode.small_jpeg import small_jpeg
 from curation.explore.keys import Keys, key_array, row_of
 from curation.sources.read_bytes import ByteReader
 
@@ -43,7 +44,7 @@ class Pictures:
             if found := self._kept.get((key, side)):
                 self._kept.move_to_end((key, side))
                 return found
-        made = jpeg_of(self._decoded(key, side), side)
+        made = small_jpeg(self._decoded(key, side), side, QUALITY)
         self._keep((key, side), made)
         return made
 
@@ -72,17 +73,3 @@ class Pictures:
                 self._bytes += len(made)
             while self._bytes > KEPT_BYTES:
                 self._bytes -= len(self._kept.popitem(last=False)[1])
-
-
-def jpeg_of(pixels: np.ndarray, side_px: int) -> bytes:
-    """A JPEG whose longer side is at most `side_px`. Shapes: uint8 [H, W, 3]."""
-    import cv2
-
-    height, width = pixels.shape[:2]
-    scale = side_px / max(height, width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    done, jpeg = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert done
-    return bytes(jpeg.tobytes())

@@ -5,9 +5,11 @@ Dimensions: N rows, M base rows, D width, P pairs, K neighbours.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +89,12 @@ def self_join(
 def _by_lists(vectors: Rows, min_cosine: float, plan: IndexPlan, odd_dims: int, place: JoinPlace) -> Pairs:
     place.scratch.mkdir(parents=True, exist_ok=True)
     file = as_file(vectors, place.scratch / "vectors.npy")
-    indexed = IndexedVectors(file, len(vectors), odd_dims, place.identify)
-    made = prepare_index(place.index, indexed, plan, place.engine)
-    join = ListJoin(place.scratch, file, odd_dims, min_cosine, place.first)
+    made = prepare_index(
+        place.index, IndexedVectors(lambda: file, len(vectors), odd_dims, place.identify), plan, place.engine
+    )
+    # What a killed join left is of use only if the lists are still those that it went by.
+    lists = hashlib.sha256(str(made).encode()).hexdigest()[:16]
+    join = ListJoin(place.scratch / lists, file, odd_dims, min_cosine, place.first)
     codes = list_candidates(join, read_index(place.index, len(vectors), made.lists), place.engine)
     return _scored_codes(codes, vectors, vectors, min_cosine, odd_dims)
 
@@ -104,7 +109,7 @@ def cross_join(
     with tempfile.TemporaryDirectory() as folder:
         here = place or JoinPlace(Path(folder) / "index", Path(folder), LocalEngine(), str)
         here.scratch.mkdir(parents=True, exist_ok=True)
-        file = as_file(base, here.scratch / "vectors.npy")
+        file = partial(as_file, base, here.scratch / "vectors.npy")
         made = prepare_index(here.index, IndexedVectors(file, len(base), odd_dims, here.identify), plan, here.engine)
         found = ivf_cross_candidates(queries, base, min_cosine, read_index(here.index, len(base), made.lists), made)
         return _scored(found, queries, base, min_cosine, odd_dims)

@@ -53,9 +53,12 @@ class IndexedRows:
 
 @dataclass(frozen=True)
 class IndexedVectors:
-    """The vectors as a .npy file, how many rows it has, and `identify(n)`: a name of the first n of them."""
+    """`file()`: the vectors as a .npy file, asked for when an index has to read them.
 
-    file: str
+    `identify(n)`: a name of the first n rows.
+    """
+
+    file: Callable[[], str]
     rows: int
     odd_dims: int
     identify: Callable[[int], str]
@@ -74,9 +77,10 @@ def prepare_index(folder: Path, vectors: IndexedVectors, plan: IndexPlan, engine
     for start, stop in _ranges(folder, vectors.rows):
         if not _part(folder, start, stop).is_file():
             waiting.append((start, stop))
-    worker = partial(make_filler, str(folder), vectors.file, made)
-    for _ in engine.map_parts(worker, waiting, label="lists"):
-        pass
+    if waiting:
+        worker = partial(make_filler, str(folder), vectors.file(), made)
+        for _ in engine.map_parts(worker, waiting, label="lists"):
+            pass
     return made
 
 
@@ -118,7 +122,7 @@ def make_filler(folder: str, vectors_file: str, made: IndexedRows) -> Callable[[
 
 
 def _train(folder: Path, vectors: IndexedVectors, plan: IndexPlan) -> IndexedRows:
-    rows = mapped(vectors.file)
+    rows = mapped(vectors.file())
     centroids = train_lists(rows, plan.lists, vectors.odd_dims)
     gap = gap_for(rows, centroids, vectors.odd_dims, plan.overlap)
     _publish(folder / "centroids.npy", centroids)

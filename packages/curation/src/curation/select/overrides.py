@@ -12,7 +12,8 @@ An image has at most one of the first two and one of the last two; a new one tak
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,19 +62,32 @@ def read_overrides(file: Path) -> pa.Table:
 
 def add_overrides(file: Path, new: Sequence[Override]) -> pa.Table:
     """Publish the table with new decisions, each in the place of an earlier one of its kind. Returns the table."""
-    old = read_overrides(file)
-    for deciding in (True, False):
-        keys = [one.key for one in new if (one.action in DECIDING) == deciding]
-        old = old.filter(pc.invert(_of_kind(old, keys, DECIDING if deciding else GROUPING)))
     last = {(one.key, one.action in DECIDING): one for one in new}
     rows = pa.Table.from_pylist([asdict(one) for one in last.values()], schema=_PLAIN)
-    return _publish(file, pa.concat_tables([old.cast(_PLAIN), rows.select(_PLAIN.names)]))
+    with _alone(file):
+        old = read_overrides(file)
+        for deciding in (True, False):
+            keys = [one.key for one in new if (one.action in DECIDING) == deciding]
+            old = old.filter(pc.invert(_of_kind(old, keys, DECIDING if deciding else GROUPING)))
+        return _publish(file, pa.concat_tables([old.cast(_PLAIN), rows.select(_PLAIN.names)]))
 
 
 def remove_overrides(file: Path, keys: Sequence[str], actions: Sequence[str] = ACTIONS) -> pa.Table:
     """Publish the table without the decisions over these images. Returns the table."""
-    old = read_overrides(file)
-    return _publish(file, old.filter(pc.invert(_of_kind(old, keys, actions))))
+    with _alone(file):
+        old = read_overrides(file)
+        return _publish(file, old.filter(pc.invert(_of_kind(old, keys, actions))))
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One writer at a time, also of several processes: two who decide at once lose nothing."""
+    import fcntl
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_suffix(".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 _PLAIN = pa.schema(

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from contracts.dataset_folder import HEADER
+from contracts.errors import UserError
 from contracts.publish import fsync_folder, remove_drafts
 
 _BUILDING, _REPLACED = ".building-", ".replaced"
@@ -25,7 +26,10 @@ def staging_folder(final: Path, plan_id: str) -> Path:
     for other in final.parent.glob(f"{_escaped(final.name)}{_BUILDING}*"):
         if other != folder:
             shutil.rmtree(other)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{final} cannot be written ({error.strerror}): choose another folder with --out") from None
     remove_drafts(folder)
     return folder
 
