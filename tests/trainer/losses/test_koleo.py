@@ -74,6 +74,7 @@ def _rank(rank: int, port: int) -> None:
 
 @pytest.mark.slow
 def test_neighbours_on_other_ranks_are_found() -> None:
+    """The ranks compare; what fails in one of them is raised here."""
     import socket
 
     with socket.socket() as probe:

@@ -97,5 +97,6 @@ def free_port() -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("held", [10_000, 7])
 def test_ranks_together_give_the_targets_of_the_whole_batch(held: int) -> None:
+    """The ranks compare; what fails in one of them is raised here."""
     parts = list(logits().split([25, 15]))
     mp.spawn(_rank, args=(free_port(), parts, held), nprocs=2)
