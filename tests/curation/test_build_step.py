@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -207,3 +208,17 @@ def test_after_a_file_went_the_advice_of_the_sentence_works(tmp_path: Path) -> N
         api.retrieve(small.workspace, small.config(), ["warm"], engine)
     build(small, small.workspace.dataset)
     assert api.verify(small.workspace.dataset).problems == []
+
+
+def test_archives_read_in_place_give_the_bytes_of_archives_read_ahead(tmp_path: Path) -> None:
+    pool = make_small_pool(tmp_path / "small").pool
+    with tarfile.open(tmp_path / "pool.tar", "w") as tar:
+        tar.add(pool, arcname="")
+    workspace = api.init(tmp_path / "workspace", api.NewWorkspace([str(tmp_path / "pool.tar")], {}))
+    with api.open_engine("local") as engine:
+        api.ingest(workspace, workspace.config([THREE_PER_SHARD]), engine)
+        for name, limit in {"in place": 1 << 30, "ahead": 0}.items():
+            config = workspace.config([THREE_PER_SHARD, f"write.gather_above_bytes={limit}"])
+            api.build(workspace, config, engine, api.BuildTarget(tmp_path / name))
+    assert content(tmp_path / "in place") == content(tmp_path / "ahead")
+    assert api.verify(tmp_path / "ahead").problems == []

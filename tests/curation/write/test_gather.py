@@ -55,13 +55,16 @@ def in_containers(samples: pa.Table, start: int, stop: int) -> dict[int, bytes]:
     return {row: image(numbers[row]) for row in range(start, stop) if numbers[row] < 20}
 
 
+@pytest.mark.parametrize("gather_above_bytes", [0, 1 << 20])
 @pytest.mark.parametrize("block_bytes", [1, 60, 1 << 20])
 def test_every_shard_gets_its_bytes_whatever_the_blocks(
-    shards: list[pa.Table], tmp_path: Path, block_bytes: int
+    shards: list[pa.Table], tmp_path: Path, block_bytes: int, gather_above_bytes: int
 ) -> None:
-    blocks = plan_blocks(shards, tmp_path / "dataset", block_bytes)
+    blocks = plan_blocks(shards, tmp_path / "dataset", gather_above_bytes, block_bytes)
     assert sum(gather(block) for block in blocks) == 20
-    assert (len(blocks) == 1) == (block_bytes > 1000)
+    assert {block.copied for block in blocks} == ({True, False} if gather_above_bytes else {True})
+    if block_bytes > 1000:
+        assert len(blocks) == (2 if gather_above_bytes else 1)
     files = [block.index_file for block in blocks]
     for number, samples in enumerate(shards):
         found = GatheredBytes(files, number)
@@ -96,6 +99,36 @@ def test_a_block_is_not_published_without_all_of_its_images_and_is_made_when_the
     assert not block.index_file.exists()
     (tmp_path / "elsewhere.tar").rename(tmp_path / "b.tar")
     assert gather(block) == 20
+
+
+def test_archives_are_located_up_to_a_size_and_copied_beyond(shards: list[pa.Table], tmp_path: Path) -> None:
+    in_tars = sum(len(image(number)) for number in range(14))
+    located, copied = plan_blocks(shards, tmp_path, gather_above_bytes=in_tars)
+    assert not located.copied
+    assert len(located.records) == 14
+    assert gather(located) == 14
+    assert not located.index_file.with_suffix(".bin").exists()
+    assert copied.copied
+    (everything,) = plan_blocks(shards, tmp_path, gather_above_bytes=in_tars - 1)
+    assert everything.copied
+    assert everything.index_file != located.index_file
+
+
+def test_archives_elsewhere_are_copied(tmp_path: Path) -> None:
+    shard = pa.table({"key": ["a", "b"], "uri": ["s3://b/1.tar#1.jpg", "/a/2.TAR#2.jpg"], "byte_count": [3, 4]})
+    assert [block.copied for block in plan_blocks([shard], tmp_path, 1 << 20)] == [False, True]
+
+
+def test_an_archive_that_is_gone_is_told(shards: list[pa.Table], tmp_path: Path) -> None:
+    located, _ = plan_blocks(shards, tmp_path / "dataset", 1 << 20)
+    (tmp_path / "b.tar").rename(tmp_path / "elsewhere.tar")
+    with pytest.raises(BrokenArtifact, match=r"b\.tar#08\.jpg is no longer there"):
+        gather(located)
+    (tmp_path / "elsewhere.tar").rename(tmp_path / "b.tar")
+    gather(located)
+    (tmp_path / "b.tar").unlink()
+    found = dict(row for number in range(3) for row in GatheredBytes([located.index_file], number).rows(0, 8))
+    assert b"" in found.values()  # which write_tar refuses by its key
 
 
 def test_files_of_their_own_are_not_gathered(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.config import plain_values
 from contracts.tables import SELECTION, read_table, write_table
 from curation.catalog import read_catalog, unique_images
 from curation.config import CurateConfig
@@ -203,4 +202,4 @@ def _settings_told(workspace: Workspace, config: CurateConfig) -> dict[str, Any]
         told.setdefault("retrieve", {})[result.report.seed] = {"mode_used": result.report.mode, **retrieve}
     if by_hand := action_counts(read_overrides(workspace.overrides)):
         told["by_hand"] = by_hand
-    return {**told, "write": plain_values(config.write)}
+    return {**told, "write": config.write.told()}

@@ -40,25 +40,28 @@ def sample_key(member: str) -> str:
 
 
 class ArchiveReader:
-    """Random access to members of one archive: its headers are read once. Of members of one name the first stands."""
+    """Random access to members of one archive: its headers are read once. Of members of one name the first stands.
+
+    `places`: (offset, size) in bytes by name.
+    """
 
     def __init__(self, path: str) -> None:
-        self._where: dict[str, tuple[int, int]] = {}
+        self.places: dict[str, tuple[int, int]] = {}
         self._handle = open_file(path)
         try:
             for member in walk_members(self._handle):
                 if not is_sidecar(member.name):
-                    self._where.setdefault(member.name, (member.offset, member.size))
+                    self.places.setdefault(member.name, (member.offset, member.size))
         except CutArchive as error:
-            if not self._where:
+            if not self.places:
                 self._handle.close()
                 raise BrokenArtifact(f"{path} is not a readable tar archive ({error})") from None
 
     def read(self, member: str) -> bytes | None:
         """Bytes of a member; None if there is no such member or it is cut short."""
-        if member not in self._where:
+        if member not in self.places:
             return None
-        offset, size = self._where[member]
+        offset, size = self.places[member]
         self._handle.seek(offset)
         data = self._handle.read(size)
         return data if len(data) == size else None

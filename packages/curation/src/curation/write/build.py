@@ -29,7 +29,7 @@ from contracts.tables import MANIFEST, write_table
 from curation.engine import Engine
 from curation.write.config import WriteConfig
 from curation.write.dataset_card import CardFacts, dataset_card
-from curation.write.gather import GATHERED, make_gatherer, plan_blocks
+from curation.write.gather import GATHERED, LOCATED, make_gatherer, plan_blocks
 from curation.write.plan import BuildPlan, manifest_table
 from curation.write.shard_worker import ShardTask, make_shard_worker
 from curation.write.staging import recover, staging_folder, take_place
@@ -56,7 +56,9 @@ def build_dataset(out: Path, plan: BuildPlan, card: CardSettings, settings: Writ
     """Write the dataset folder of a plan; the folder that had the name before stays whole until the new one is."""
     folder = staging_folder(out, plan.plan_id)
     paths = [folder / shard_name(number) for number in range(len(plan.shards))]
-    blocks = [] if all(path.is_file() for path in paths) else plan_blocks(plan.shards, folder)
+    blocks = (
+        [] if all(path.is_file() for path in paths) else plan_blocks(plan.shards, folder, settings.gather_above_bytes)
+    )
     for _ in engine.map_parts(make_gatherer, blocks, label="gather"):
         pass
     files = [block.index_file for block in blocks]
@@ -76,10 +78,11 @@ def build_dataset(out: Path, plan: BuildPlan, card: CardSettings, settings: Writ
         sources=plan.sources,
         composition=[part.as_dict() for part in plan.parts],
         manifest_sha256=sha256_file(folder / MANIFEST_FILE),
-        config_sha256=config_sha256(settings),
+        config_sha256=config_sha256(settings.told()),
         inputs={"plan": plan.plan_id},
     )
     remove_drafts(folder)  # of workers that were lost on the way
-    shutil.rmtree(folder / GATHERED, ignore_errors=True)
+    for gathered in (GATHERED, LOCATED):
+        shutil.rmtree(folder / gathered, ignore_errors=True)
     write_dataset_header(folder, header)
     take_place(folder, out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -18,8 +18,18 @@ class WriteConfig(StrictModel):
     record_uri: bool = Field(
         True, description="each sample's JSON says where its image was found; off: paths stay out of the dataset"
     )
+    gather_above_bytes: int = Field(
+        8 << 30,
+        ge=0,
+        description="image bytes in local tar archives up to which shards read them where they lie, at random; above, "
+        "each archive is read once, straight ahead, into the order of the shards (0: always); the dataset is the same",
+    )
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
         description="mixing weights by seed name, `pool` for the rest: shares of the dataset (default: everything)",
     )
     mix_seed: int = Field(0, ge=0, description="seed of the draw that mixing makes from parts that are too large")
+
+    def told(self) -> dict[str, Any]:
+        """The settings that the dataset's bytes depend on, JSON-ready."""
+        return self.model_dump(mode="json", exclude={"gather_above_bytes"})

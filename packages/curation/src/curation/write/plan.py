@@ -52,9 +52,7 @@ def plan_build(
     image_bytes = int(pc.sum(samples.column("byte_count")).as_py())
     count = shard_count(samples.num_rows, image_bytes, settings.shard_samples, settings.shard_bytes)
     parts = composition(samples, seeds)
-    told = config_sha256(
-        {"layout": LAYOUT, "write": settings.model_dump(), "parts": [p.as_dict() for p in parts], **facts}
-    )
+    told = config_sha256({"layout": LAYOUT, "write": settings.told(), "parts": [p.as_dict() for p in parts], **facts})
     return BuildPlan(
         shards=plan_shards(samples, count, settings.shuffle_seed),
         parts=parts,

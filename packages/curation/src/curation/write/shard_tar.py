@@ -16,7 +16,6 @@ from contracts.keys import key_of_bytes
 from curation.write.tar_writer import TarWriter
 
 _ENDINGS = {"jpeg": "jpg", "tiff": "tif", "jpeg2000": "jp2", "mpo": "jpg"}
-WRITE_BYTES = 1 << 20
 
 
 def ending_of(image_format: str | None) -> str:
@@ -39,22 +38,32 @@ def sample_json(sample: Mapping[str, Any], *, with_uri: bool) -> bytes:
     return json.dumps(values, ensure_ascii=False, sort_keys=True).encode("utf-8")
 
 
-def require_catalogued(key: str, uri: str, data: bytes) -> None:
+def require_catalogued(key: str, uri: str, data: bytes | memoryview) -> None:
     """Errors: BrokenArtifact when the bytes are not those that the key names."""
     if key_of_bytes(data) != key:
-        what = "has changed since it was catalogued" if data else "is no longer there"
-        raise BrokenArtifact(
-            f"{uri} {what}: put it back, or run `curate ingest` and the steps after it again (for a seed set "
-            "`curate retrieve`), which read it anew; what is embedded stays"
-        )
+        raise _not_as_catalogued(uri, "has changed since it was catalogued") if len(data) else gone(uri)
 
 
-def write_tar(path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes]], *, with_uri: bool) -> tuple[int, str]:
+def gone(uri: str) -> BrokenArtifact:
+    """The error for an image that is not where it was catalogued."""
+    return _not_as_catalogued(uri, "is no longer there")
+
+
+def _not_as_catalogued(uri: str, what: str) -> BrokenArtifact:
+    return BrokenArtifact(
+        f"{uri} {what}: put it back, or run `curate ingest` and the steps after it again (for a seed set "
+        "`curate retrieve`), which read it anew; what is embedded stays"
+    )
+
+
+def write_tar(
+    path: Path, samples: Iterable[tuple[Mapping[str, Any], bytes | memoryview]], *, with_uri: bool
+) -> tuple[int, str]:
     """Write samples (row of the plan, image bytes) to a tar file. Returns its size in bytes and its sha256.
 
     Errors: BrokenArtifact when an image is gone or no longer the one that was catalogued.
     """
-    with path.open("wb", buffering=WRITE_BYTES) as handle:
+    with path.open("wb", buffering=0) as handle:
         tar = TarWriter(handle)
         for sample, data in samples:
             require_catalogued(sample["key"], sample["uri"], data)

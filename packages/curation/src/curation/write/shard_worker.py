@@ -47,7 +47,7 @@ def make_shard_worker() -> Any:
     return write_shard
 
 
-def _samples_with_bytes(task: ShardTask) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _samples_with_bytes(task: ShardTask) -> Iterator[tuple[dict[str, Any], bytes | memoryview]]:
     """Samples with their image bytes, in order, a stretch of bounded size in memory."""
     ends = np.cumsum(task.samples.column("byte_count").to_numpy())
     gathered = GatheredBytes(task.blocks, task.number)
@@ -56,7 +56,7 @@ def _samples_with_bytes(task: ShardTask) -> Iterator[tuple[dict[str, Any], bytes
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + BLOCK_BYTES, side="right")))
         rows = task.samples.slice(start, stop - start).to_pylist()
-        found = dict(gathered.rows(start, stop))
+        found: dict[int, bytes | memoryview] = dict(gathered.rows(start, stop))
         own = {start + place: row["uri"] for place, row in enumerate(rows) if start + place not in found}
         order = sorted(own, key=lambda place: reading_order(own[place]))
         found.update(zip(order, read_bytes(own[place] for place in order), strict=True))
