@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from trainer.methods.dinov2 import DinoV2
+from trainer.methods.dinov2_settings import DinoV2Settings
 from trainer.methods.gram_anchor import GramAnchor, GramSettings
-from trainer.models.sizes import build_vit
+from trainer.models.heads import HeadSettings
+from trainer.models.sizes import build_vit, vit_settings
 from trainer.models.vision_transformer import VisionTransformer
 
 
@@ -41,3 +44,13 @@ def test_enlarged_crops_come_back_to_the_students_grid() -> None:
     loss.backward()
     assert patches.grad is not None
     assert patches.grad.abs().sum() > 0
+
+
+def test_the_anchor_of_a_method_in_training_drops_no_sample() -> None:
+    backbone = vit_settings("vitp8", image_size=32, drop_path_rate=0.9, layer_scale=1.0)
+    head = HeadSettings(prototypes=8, hidden_dim=8, bottleneck_dim=8)
+    method = DinoV2(DinoV2Settings(backbone, head, gram=GramSettings())).train()
+    assert method.gram is not None
+    crops = torch.randn(4, 3, 32, 32)
+    assert method.student["backbone"].training
+    assert torch.equal(method.gram._patches(crops), method.gram._patches(crops))

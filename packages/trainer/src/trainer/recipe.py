@@ -19,6 +19,7 @@ from trainer.models.sizes import vit_settings
 from trainer.models.vision_transformer import VitSettings
 from trainer.optim.lr_scaling import scaled_lr
 from trainer.optim.schedules import ScheduleSettings, compressed
+from trainer.step_flops import StepSizes
 
 
 def backbone_settings(config: PretrainConfig) -> VitSettings:
@@ -72,6 +73,14 @@ def method_settings(config: PretrainConfig) -> DinoV2Settings:
         layerwise_decay=optim.layerwise_decay,
         patch_embed_multiplier=optim.patch_embed_lr_multiplier,
     )
+
+
+def step_sizes(config: PretrainConfig, images: int) -> StepSizes:
+    """What a forward pass of so many images looks at; of masked patches as many as are drawn on average."""
+    crops, masking = config.crops, config.masking
+    patches = (crops.global_px // method_settings(config).backbone.patch_size) ** 2
+    masked = 2 * images * masking.probability * patches * sum(masking.ratio) / 2
+    return StepSizes(images, crops.global_px, crops.local_crops, crops.local_px, masked)
 
 
 def high_resolution_config(config: PretrainConfig) -> PretrainConfig | None:

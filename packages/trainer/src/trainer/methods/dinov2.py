@@ -98,9 +98,11 @@ class DinoV2(Method):
         return self.teacher
 
     def train(self, mode: bool = True) -> Self:
-        """Set the student's mode; the teacher never trains."""
+        """Set the student's mode; the teacher and the anchor never train."""
         super().train(mode)
         self.teacher.eval()
+        if self.gram is not None:
+            self.gram.eval()
         return self
 
     @torch.no_grad()
