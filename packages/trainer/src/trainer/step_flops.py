@@ -5,7 +5,7 @@ three times (forward, and two in backward), in the patch projection twice, since
 branch counts for the samples that stochastic depth keeps, the last feed-forward branch for the tokens that losses look
 at. Not counted: norms, softmax, GELU, Sinkhorn-Knopp, KoLeo, optimiser, moving average, and whatever is computed twice
 to save memory, as model FLOPs leave it out (arXiv 2204.02311, appendix B).
-Dimensions: B images, N tokens of a crop, D width, M masked patches of all global crops, K prototypes, H bottleneck width.
+Dimensions: B images, N tokens of a crop, D width, M masked patches of all global crops, K prototypes, H bottleneck.
 """
 
 from __future__ import annotations

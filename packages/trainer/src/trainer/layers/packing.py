@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ class PackedLayout:
     groups: tuple[tuple[int, int], ...]
     """(samples, tokens per sample) of each group."""
 
-    @cached_property
+    @property
     def row_ranges(self) -> list[tuple[int, int]]:
         """First and one-past-last row of each group."""
         ranges, start = [], 0
@@ -34,7 +33,7 @@ class PackedLayout:
         """T, the number of rows."""
         return sum(samples * tokens for samples, tokens in self.groups)
 
-    @cached_property
+    @property
     def sequence_lengths(self) -> list[int]:
         """Number of tokens of every sample, in packed order."""
         return [tokens for samples, tokens in self.groups for _ in range(samples)]
