@@ -59,11 +59,17 @@ format: $(VENV)/.ok
 .PHONY: lint format
 
 # Side-by-side benchmarks on this machine; each prints ratios and writes JSON to benchmarks/results/.
-BENCHMARKS := data_path training_step distillation_step
+BENCHMARKS := data_path training_step prototype_losses distillation_step
 bench: $(VENV)/.ok
 	mkdir -p benchmarks/results
 	for name in $(BENCHMARKS); do echo "== $$name"; $(PY) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
 .PHONY: bench
+
+# Training steps on a GPU; PyTorch alone is enough, so without $(VENV) the machine's own Python is taken.
+bench-gpu:
+	PYTHONPATH=packages/contracts/src:packages/trainer/src:packages/distill/src \
+	    $(if $(wildcard $(PY)),$(PY),$(PYTHON)) benchmarks/gpu.py $(ARGS)
+.PHONY: bench-gpu
 
 clean:
 	rm -rf $(VENV) demo site .mypy_cache .ruff_cache .pytest_cache

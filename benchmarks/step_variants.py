@@ -34,12 +34,13 @@ from trainer.optim.knobs import StepKnobs
 
 @dataclass(frozen=True)
 class Lacks:
-    """Which savings a variant does without."""
+    """Which savings a variant does without; `foreach`: the moving average is moved weight by weight."""
 
     packing: bool = False
     chunks: bool = False
     kept_subset: bool = False
     chosen_rows: bool = False
+    foreach: bool = False
 
 
 PLAIN = Lacks(packing=True, chunks=True, kept_subset=True, chosen_rows=True)
@@ -68,6 +69,17 @@ class Variant(DinoV2):
         """One optimiser step."""
         method_module.prototype_losses = full_logits_losses if self.lacks.chunks else prototype_losses  # type: ignore[attr-defined]
         return training_step(self, optimizer, batches, knobs, autocast_dtype=dtype)
+
+    def after_step(self, knobs: StepKnobs) -> None:
+        """Move the teacher and keep the centers' new means."""
+        if not self.lacks.foreach:
+            super().after_step(knobs)
+            return
+        with torch.no_grad():
+            for average, current in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+                average.mul_(knobs.teacher_momentum).add_(current, alpha=1 - knobs.teacher_momentum)
+        self.dino_targets.commit()
+        self.ibot_targets.commit()
 
     def _student_tokens(self, batch: CropBatch, choice: PatchChoice, draws: DepthDraws | None) -> list[Tensor]:
         lacks = self.lacks
