@@ -93,11 +93,20 @@ def test_blur_is_the_convolution(sigma: float, height: int, width: int, kernel_p
     ops.blur(result, ops.blur_weights(sigma, kernel_px))
     difference = np.abs(result.astype(int) - convolution(image, sigma, kernel_px))
     assert difference.max() <= 1
-    assert difference.mean() < 0.001
+    assert difference.mean() < 0.04
 
 
 def test_blur_weights_are_a_whole_kernel() -> None:
     half = ops.blur_weights(1.3, 9)
     assert len(half) == 5
-    assert half[0] + 2 * sum(half[1:]) == pytest.approx(1.0)
+    assert half[0] + 2 * sum(half[1:]) == 1 << 15
     assert (np.diff(half) < 0).all()
+    assert ops.blur_weights(0.1, 9) == [(1 << 15) - 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("level", [0, 1, 128, 254, 255])
+def test_blur_leaves_flat_areas_alone(level: int) -> None:
+    for sigma in (0.1, 0.7, 2.0):
+        flat = np.full((3, 20, 20), level, np.uint8)
+        ops.blur(flat, ops.blur_weights(sigma, 9))
+        assert (flat == level).all()

@@ -63,7 +63,7 @@ def make_crops(
     image = np.ascontiguousarray(image)
     reach, channels = settings.blur_kernel_px // 2, image.shape[2]
     half_kernels = np.asarray(
-        [blur_weights(crop.blur_sigma, settings.blur_kernel_px) for crop in crops if crop.blur_sigma], np.float32
+        [blur_weights(crop.blur_sigma, settings.blur_kernel_px) for crop in crops if crop.blur_sigma], np.int16
     )
     half_kernel = half_kernels.ctypes.data
     todo = iter(crops)
@@ -74,7 +74,7 @@ def make_crops(
         for _, crop in zip(range(len(stack)), todo, strict=False):
             packed.append(_pack(crop, settings.solarize_threshold, size, half_kernel, planes))
             planes += stack.strides[0]
-            half_kernel += 4 * (reach + 1) if crop.blur_sigma else 0
+            half_kernel += 2 * (reach + 1) if crop.blur_sigma else 0
     recipe = b"".join(packed)
     scratch = _scratch_of(library.winnow_scratch_bytes(recipe, len(packed), channels, reach))
     library.winnow_make_crops(

@@ -1,7 +1,8 @@
-"""The photometric operations on planar 8-bit crops, equal to Pillow's bit for bit, which the official recipe runs on.
+"""The photometric operations on planar 8-bit crops: equal to Pillow's, which the official recipe runs on, bit for bit;
+the blur, which torchvision makes in floating point, is within a grey level of it.
 
 Each works in place on uint8 [C, H, W] (C is 3 for colour). They are plain NumPy: short to read, and the definition
-that the compiled twins of `fast_pixels` are held to.
+that the compiled kernels are held to.
 Source: Pillow ImageEnhance, Image.blend, ImageOps and Convert.c (luma, HSV), which torchvision's transforms call on
 Pillow images; torchvision GaussianBlur.
 """
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 _LUMA_16BIT = (19595, 38470, 7471)  # ITU-R 601-2
+_ONE = 1 << 15  # 1 with 15 fractional bits
 _f = np.float32
 
 
@@ -80,22 +82,34 @@ def solarize(planes: Pixels, threshold: int) -> None:
     np.copyto(planes, 255 - planes, where=planes >= threshold)
 
 
-def blur_weights(sigma: float, kernel_px: int) -> list[float]:
-    """Half a Gaussian kernel, from its centre outwards: kernel_px // 2 + 1 weights; the whole kernel sums to 1."""
+def blur_weights(sigma: float, kernel_px: int) -> list[int]:
+    """Half a Gaussian kernel, from its centre outwards: kernel_px // 2 + 1 weights with 15 fractional bits.
+
+    The whole kernel sums to 1, or to the largest 16-bit number where there is nothing but the centre.
+    """
     half = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(kernel_px // 2 + 1)]
     total = half[0] + 2 * sum(half[1:])
-    return [weight / total for weight in half]
+    rest = [round(_ONE * weight / total) for weight in half[1:]]
+    return [min(_ONE - 2 * sum(rest), _ONE - 1), *rest]
 
 
-def blur(planes: Pixels, half: list[float]) -> None:
-    """Gaussian blur with mirrored borders (the edge pixel is not repeated), rounded to the nearest even value."""
-    half_kernel, reach = np.asarray(half, dtype=np.float32), len(half) - 1
-    padded = np.pad(planes, ((0, 0), (reach, reach), (reach, reach)), mode="reflect").astype(np.float32)
+def blur(planes: Pixels, half: list[int]) -> None:
+    """Gaussian blur with mirrored borders (the edge pixel is not repeated): rows, then columns, in 16-bit numbers.
+
+    Values have 6 fractional bits and each product is rounded to them: within a grey level of the real convolution.
+    """
+    reach = len(half) - 1
+    padded = np.pad(planes, ((0, 0), (reach, reach), (reach, reach)), mode="reflect").astype(np.int32) << 6
     for axis in (2, 1):
         size = planes.shape[axis]
         window = [np.take(padded, range(k, k + size), axis=axis) for k in range(2 * reach + 1)]
-        total = half_kernel[0] * window[reach]
+        total = _rounded_product(window[reach], half[0])
         for offset in range(1, reach + 1):
-            total = total + half_kernel[offset] * (window[reach - offset] + window[reach + offset])
+            total += _rounded_product(window[reach - offset] + window[reach + offset], half[offset])
         padded = total
-    planes[...] = np.rint(padded).astype(np.uint8)
+    planes[...] = ((padded + 32) >> 6).astype(np.uint8)
+
+
+def _rounded_product(values: NDArray[np.int32], weight: int) -> NDArray[np.int32]:
+    """values * weight / 2^15, rounded."""
+    return ((values * weight >> 14) + 1) >> 1

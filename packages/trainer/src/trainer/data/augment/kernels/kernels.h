@@ -24,12 +24,13 @@
 enum step_kind { STOP, BRIGHTNESS, CONTRAST, SATURATION, HUE, GRAYSCALE, BLUR, SOLARIZE };
 enum { MOST_STEPS = 8 };
 
-/* One crop, packed by compiled.py. Lengths in pixels; `half` is half a blur kernel of reach + 1 weights, or null. */
+/* One crop, packed by compiled.py. Lengths in pixels; `half` is half a blur kernel of reach + 1 weights with
+   15 fractional bits, or null. */
 struct crop {
     int32_t top, left, height, width, size, flip;
     int32_t kinds[MOST_STEPS];
     float values[MOST_STEPS];
-    const float *half;
+    const int16_t *half;
     uint8_t *planes; /* [channels][size][size] */
 };
 
@@ -37,6 +38,6 @@ size_t resize_scratch(int height, int width, int channels, int size);
 void resize(const uint8_t *cut, ptrdiff_t stride, const struct crop *crop, int channels, void *scratch);
 
 size_t recolour_scratch(int size, int reach);
-void recolour(const struct crop *crop, int channels, int reach, float *scratch);
+void recolour(const struct crop *crop, int channels, int reach, int16_t *scratch);
 
 #endif

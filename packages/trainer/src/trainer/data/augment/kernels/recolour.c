@@ -7,7 +7,6 @@
 #include <math.h>
 
 enum { BLOCK = 256 };
-static const float TO_NEAREST = 12582912.0f; /* 1.5 * 2^23: adding and subtracting it rounds to the nearest even */
 
 INLINE float whole(float x) { return (float)(int32_t)x; }
 INLINE float larger(float a, float b) { return a > b ? a : b; }
@@ -119,42 +118,53 @@ static int mirrored(int i, int n) {
     return i;
 }
 
-/* Blur one plane: rows into `rows` (floats), then columns. A constant reach where it is inlined lets both vectorise. */
-INLINE void blur_plane(uint8_t *plane, int size, const float *half, int reach, float *restrict line,
-                       float *restrict rows) {
-    for (int y = 0; y < size; y++) {
-        uint8_t *bytes = plane + (ptrdiff_t)y * size;
-        float *middle = line + reach, *out = rows + (ptrdiff_t)y * size;
-        for (int x = 0; x < size; x++) middle[x] = bytes[x];
-        for (int k = 1; k <= reach; k++) {
-            middle[-k] = bytes[mirrored(-k, size)];
-            middle[size - 1 + k] = bytes[mirrored(size - 1 + k, size)];
-        }
-        for (int x = 0; x < size; x++) {
-            float sum = half[0] * middle[x];
-            for (int k = 1; k <= reach; k++) sum += half[k] * (middle[x - k] + middle[x + k]);
-            out[x] = sum;
-        }
-    }
-    for (int y = 0; y < size; y++) {
-        uint8_t *bytes = plane + (ptrdiff_t)y * size;
-        const float *middle = rows + (ptrdiff_t)y * size;
-        const float *above[64], *below[64];
-        for (int k = 1; k <= reach; k++) {
-            above[k] = rows + (ptrdiff_t)mirrored(y - k, size) * size;
-            below[k] = rows + (ptrdiff_t)mirrored(y + k, size) * size;
-        }
-        for (int x = 0; x < size; x++) {
-            float sum = half[0] * middle[x];
-            for (int k = 1; k <= reach; k++) sum += half[k] * (above[k][x] + below[k][x]);
-            line[x] = (sum + TO_NEAREST) - TO_NEAREST;
-        }
-        for (int x = 0; x < size; x++) bytes[x] = (uint8_t)(int32_t)line[x];
+/* value * weight / 2^15, rounded: one instruction on every vector unit (pmulhrsw, sqrdmulh). */
+INLINE int16_t product(int16_t value, int16_t weight) {
+    return (int16_t)((((int32_t)value * weight >> 14) + 1) >> 1);
+}
+
+/* Weighted sums of lines that mirror each other around a middle one; 6 fractional bits leave room for a pair. A
+   constant reach where it is inlined lets the sums stay in registers. */
+INLINE void weigh_lines(const int16_t *const *before, const int16_t *middle, const int16_t *const *after,
+                        const int16_t *half, int reach, int n, int16_t *restrict to) {
+    for (int x = 0; x < n; x++) {
+        int16_t sum = product(middle[x], half[0]);
+        for (int k = 0; k < reach; k++)
+            sum = (int16_t)(sum + product((int16_t)(before[k][x] + after[k][x]), half[k + 1]));
+        to[x] = sum;
     }
 }
 
-WIDEST static void blur(uint8_t *planes, int channels, int size, const float *half, int reach, float *scratch) {
-    float *rows = scratch + size + 2 * reach;
+/* Blur one plane: rows into `rows`, then columns; `line` holds one row and its borders. */
+INLINE void blur_plane(uint8_t *plane, int size, const int16_t *half, int reach, int16_t *restrict line,
+                       int16_t *restrict rows) {
+    const int16_t *before[64], *after[64];
+    for (int k = 0; k < reach; k++) {
+        before[k] = line + reach - 1 - k;
+        after[k] = line + reach + 1 + k;
+    }
+    for (int y = 0; y < size; y++) {
+        const uint8_t *bytes = plane + (ptrdiff_t)y * size;
+        for (int x = 0; x < size; x++) line[reach + x] = (int16_t)(bytes[x] << 6);
+        for (int k = 1; k <= reach; k++) {
+            line[reach - k] = (int16_t)(bytes[mirrored(-k, size)] << 6);
+            line[reach + size - 1 + k] = (int16_t)(bytes[mirrored(size - 1 + k, size)] << 6);
+        }
+        weigh_lines(before, line + reach, after, half, reach, size, rows + (ptrdiff_t)y * size);
+    }
+    for (int y = 0; y < size; y++) {
+        uint8_t *bytes = plane + (ptrdiff_t)y * size;
+        for (int k = 0; k < reach; k++) {
+            before[k] = rows + (ptrdiff_t)mirrored(y - 1 - k, size) * size;
+            after[k] = rows + (ptrdiff_t)mirrored(y + 1 + k, size) * size;
+        }
+        weigh_lines(before, rows + (ptrdiff_t)y * size, after, half, reach, size, line);
+        for (int x = 0; x < size; x++) bytes[x] = (uint8_t)((line[x] + 32) >> 6);
+    }
+}
+
+WIDEST static void blur(uint8_t *planes, int channels, int size, const int16_t *half, int reach, int16_t *scratch) {
+    int16_t *rows = scratch + size + 2 * reach;
     for (int c = 0; c < channels; c++) {
         uint8_t *plane = planes + (ptrdiff_t)c * size * size;
         if (reach == 4)
@@ -164,9 +174,11 @@ WIDEST static void blur(uint8_t *planes, int channels, int size, const float *ha
     }
 }
 
-size_t recolour_scratch(int size, int reach) { return sizeof(float) * ((size_t)size * size + size + 2 * (size_t)reach); }
+size_t recolour_scratch(int size, int reach) {
+    return sizeof(int16_t) * ((size_t)size * size + size + 2 * (size_t)reach);
+}
 
-void recolour(const struct crop *crop, int channels, int reach, float *scratch) {
+void recolour(const struct crop *crop, int channels, int reach, int16_t *scratch) {
     ptrdiff_t pixels = (ptrdiff_t)crop->size * crop->size;
     float mean = 0.0f;
     for (int from = 0, to; from < MOST_STEPS && crop->kinds[from] != STOP; from = to) {
