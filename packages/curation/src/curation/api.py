@@ -32,7 +32,7 @@ from curation.embed.table import model_name
 from curation.engine import Engine, open_engine
 from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
-from curation.explore_step import explore_workspace
+from curation.explore_step import Listening, explore_workspace
 from curation.filter_step import FilterStepReport, run_filter
 from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
 from curation.import_step import ImportRequest, run_import
@@ -64,6 +64,7 @@ __all__ = [
     "Foresight",
     "ImportReport",
     "ImportRequest",
+    "Listening",
     "NewWorkspace",
     "PlanAsked",
     "QueryReport",
@@ -111,7 +112,7 @@ Say = Callable[[str], None]
 _WORKSPACE_DATASET = BuildTarget()
 
 
-def _silent(_text: str) -> None:
+def _silent(_told: object) -> None:
     """The default of programs: nothing is said."""
 
 
@@ -262,7 +263,11 @@ def report(workspace: Workspace, config: CurateConfig, out: Path | None = None) 
 
 
 def explore(
-    workspace: Workspace, config: CurateConfig, host: str = "127.0.0.1", port: int = 8642, say: Say = _silent
+    workspace: Workspace,
+    config: CurateConfig,
+    host: str = "127.0.0.1",
+    port: int = 8642,
+    tell: Callable[[Listening], None] = _silent,
 ) -> None:
-    """Serve a web page over a workspace until stopped; `say` gets its address. Errors: UserError."""
-    explore_workspace(workspace, config, host, port, say)
+    """Serve a web page over a workspace until stopped; `tell` hears where once it listens. Errors: UserError."""
+    explore_workspace(workspace, config, host, port, tell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import UserError
@@ -12,10 +13,32 @@ from curation.config import CurateConfig
 from curation.workspace import Workspace
 
 
+@dataclass(frozen=True)
+class Listening:
+    """Where the page is, with the token that others than this machine need, and over how many images."""
+
+    address: str
+    token: str | None
+    images: int
+    workspace: str
+
+    def lines(self) -> list[str]:
+        """What a person reads."""
+        opened = f"{self.address}?token={self.token}" if self.token else self.address
+        warning = (
+            "other machines can reach this address: whoever has the token sees the pictures and may decide over them"
+        )
+        first = f"{self.images:,} images of {self.workspace}: open {opened}"
+        return [first, *([warning] if self.token else []), "stop with Ctrl-C"]
+
+
 def explore_workspace(
-    workspace: Workspace, config: CurateConfig, host: str, port: int, say: Callable[[str], None]
+    workspace: Workspace, config: CurateConfig, host: str, port: int, tell: Callable[[Listening], None]
 ) -> None:
-    """Serve the explorer. `port` 0: any free one. Errors: UserError (not installed, port taken), MissingInput."""
+    """Serve the explorer; `tell` hears where once it listens. `port` 0: any free one.
+
+    Errors: UserError (not installed, port taken), MissingInput.
+    """
     uvicorn = _load_uvicorn()
     from curation.explore.access import Access, is_loopback
     from curation.explore.app import make_app
@@ -26,10 +49,7 @@ def explore_workspace(
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"
-    say(f"{len(explorer):,} images of {workspace.root}: open {address}{f'?token={token}' if token else ''}")
-    if token:
-        say("other machines can reach this address: whoever has the token sees the pictures and may decide over them")
-    say("stop with Ctrl-C")
+    tell(Listening(address, token, len(explorer), str(workspace.root)))
     settings = uvicorn.Config(make_app(explorer, Access(host, token)), log_level="warning", server_header=False)
     uvicorn.Server(settings).run(sockets=[listening])
 

@@ -234,21 +234,29 @@ def logs(
     job: Job,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the job ends.")] = False,
     address: Address = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object per piece of text, one a line.")] = False,
 ) -> None:
     """Print what a run on a Ray cluster has said.
 
     Example: trainer logs raysubmit_ab12 --follow
     """
-    api.job_logs(job, sys.stdout.write, follow=follow, address=address)
+
+    def write(text: str) -> None:
+        sys.stdout.write(json.dumps({"job": job, "text": text}) + "\n" if as_json else text)
+        sys.stdout.flush()
+
+    api.job_logs(job, write, follow=follow, address=address)
 
 
 @app.command()
-def stop(job: Job, address: Address = None) -> None:
+def stop(job: Job, address: Address = None, as_json: Json = False) -> None:
     """Stop a run on a Ray cluster: it ends its step, writes a checkpoint and exits.
 
     Example: trainer stop raysubmit_ab12
     """
     stopping = api.stop_job(job, address)
+    if as_json:
+        print_json({"job": job, "stopping": stopping})
     _say(f"{job} is stopping, with a checkpoint: see trainer status {job}" if stopping else f"{job} had ended before")
 
 
@@ -304,9 +312,13 @@ def run(application: typer.Typer, arguments: list[str] | None = None) -> int:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        application(args=arguments, standalone_mode=True)
+        code = application(args=arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except BrokenPipeError:  # who read has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        return 1
     except UserError as error:
         sys.stderr.write(f"{application.info.name}: {error}\n")
         return 2
@@ -316,10 +328,26 @@ def run(application: typer.Typer, arguments: list[str] | None = None) -> int:
             return 1
         sys.stderr.write(f"{application.info.name}: the disk is full: free some space and run the same command again\n")
         return 2
-    except Exception:
+    except Exception as error:
+        if isinstance(error, USAGE_ERROR):
+            return _misused(error)
         traceback.print_exc()
         return 1
-    return 0
+
+
+USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+"""What a wrong command line raises: click's class, which typer carries under a private name."""
+
+
+def _misused(error: Any) -> int:
+    """Say in one sentence what is wrong with a command line; without any word it is the help that was wanted."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    command = error.ctx.command_path if error.ctx is not None else ""
+    tool, said = command.partition(" ")[0], error.format_message().rstrip(".").replace(". Did you", ", did you")
+    sys.stderr.write(f"{tool}: {said[:1].lower()}{said[1:]} (see `{command} --help`)\n")
+    return 2
 
 
 def main() -> None:

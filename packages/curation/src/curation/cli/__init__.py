@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
 import typer
 
@@ -38,13 +40,38 @@ for command in (
     app.command("filter" if command is choose.filter_images else None)(command)
 
 
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+"""What a wrong command line raises: click's class, which typer carries under a private name."""
+
+
 def main() -> None:
-    """Entry point: a UserError becomes one sentence and exit code 2; any other error is our bug, with traceback."""
+    """Entry point: what the user can mend becomes one sentence and exit code 2; any other error is our bug."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except UserError as error:
         sys.stderr.write(f"curate: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
+    except USAGE_ERROR as error:
+        sys.exit(_misused(error))
+    except BrokenPipeError:  # who read has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         sys.stderr.write("curate: stopped; the same command goes on where it was\n")
-        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+INTERRUPTED = 130
+
+
+def _misused(error: Any) -> int:
+    """Say in one sentence what is wrong with a command line; without any word it is the help that was wanted."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    command = error.ctx.command_path if error.ctx is not None else "curate"
+    said = error.format_message().rstrip(".").replace(". Did you", ", did you")
+    sys.stderr.write(f"curate: {said[:1].lower()}{said[1:]} (see `{command} --help`)\n")
+    return 2

@@ -78,10 +78,19 @@ def explore(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port (0: any free one).")] = 8642,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Serve a web page over the workspace: search, neighbours, a map, duplicate groups, decisions by hand, exports.
 
     Example: curate explore
     """
+
+    def tell(listening: api.Listening) -> None:
+        if as_json:
+            show(asdict(listening), "explore", as_json=True)
+            sys.stdout.flush()
+        for line in listening.lines():
+            say(line)
+
     place = api.Workspace(workspace)
-    api.explore(place, place.config(settings or ()), host, port, say)
+    api.explore(place, place.config(settings or ()), host, port, tell)
