@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contracts.errors import ConfigError, MissingInput
-from trainer.layers.attention_backends import ATTENTION_BACKENDS, attention_backend, varlen_flash
+from trainer.layers.attention_backends import ATTENTION_BACKENDS, attention_backend, check_backend, varlen_flash
 from trainer.layers.packing import PackedLayout
 
 LAYOUT = PackedLayout(((3, 7), (5, 4)))
@@ -46,6 +46,34 @@ def test_an_unknown_backend_is_refused_with_the_nearest_name() -> None:
 def test_varlen_says_that_it_needs_a_gpu() -> None:
     with pytest.raises(ConfigError, match="choose attention=sdpa"):
         varlen_flash(*qkv(), LAYOUT)
+
+
+def test_a_plan_can_ask_beforehand() -> None:
+    for name in ("sdpa", "nested"):
+        check_backend(name, "cpu", "fp32")
+    with pytest.raises(ConfigError, match="found float32 on cuda"):
+        check_backend("varlen", "cuda", "fp32")
+    check_backend("varlen", "cuda", "bf16")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["nested", "varlen", "xformers"])
+def test_backends_agree_on_a_gpu_in_half_precision(name: str) -> None:
+    """Forward and backward against SDPA on the layout of a recipe, at its head width; errors are those of bfloat16."""
+    if name == "xformers":
+        pytest.importorskip("xformers")
+    layout = PackedLayout(((4, 257), (16, 50)))
+    generator = torch.Generator().manual_seed(0)
+    made = [torch.randn(layout.rows, 6, 64, generator=generator).bfloat16().cuda() for _ in range(3)]
+    weight = torch.randn(layout.rows, 6, 64, generator=generator).bfloat16().cuda()
+
+    def run(backend: str) -> list[torch.Tensor]:
+        leaves = [x.clone().requires_grad_() for x in made]
+        out = ATTENTION_BACKENDS[backend](*leaves, layout)
+        return [out, *torch.autograd.grad((out * weight).sum(), leaves)]
+
+    for found, expected in zip(run(name), run("sdpa"), strict=True):
+        assert (found - expected).float().norm() < 0.01 * expected.float().norm()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("xformers") is not None, reason="xformers is installed")

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 from trainer.layers.block import Block, BlockSettings
 from trainer.layers.packing import PackedLayout
-from trainer.layers.stochastic_depth import AddKept, GatherKept, KeptRows, draw_depth, draws_from_list, kept_samples
+from trainer.layers.stochastic_depth import (
+    AddKept,
+    GatherKept,
+    KeptRows,
+    draw_depth,
+    draws_from_list,
+    draws_on,
+    kept_samples,
+    residual_scales,
+)
 
 LAYOUT = PackedLayout(((6, 3), (5, 2)))
 
@@ -78,6 +87,20 @@ def test_draws_follow_the_official_order_of_the_default_generator() -> None:
             for a, b in zip(ours.attention + ours.ffn, theirs.attention + theirs.ffn, strict=True):
                 assert torch.equal(a, b)
     assert not torch.equal(draws[0].attention[1], draws[0].ffn[1])  # type: ignore[union-attr]
+
+
+def test_draws_move_to_a_device_together() -> None:
+    draws = draw_depth([0.0, 0.5, 0.3], [6, 5])
+    moved = draws_on(draws, torch.device("cpu"))
+    assert moved[0] is None
+    for draw, other in zip(draws[1:], moved[1:], strict=True):
+        assert draw is not None and other is not None
+        for one, two in zip((*draw.attention, *draw.ffn), (*other.attention, *other.ffn), strict=True):
+            assert torch.equal(one, two)
+    elsewhere = draws_on(draws, torch.device("meta"))[1]
+    assert elsewhere is not None
+    assert {index.device.type for index in (*elsewhere.attention, *elsewhere.ffn)} == {"meta"}
+    assert residual_scales(elsewhere.ffn, LAYOUT, torch.device("meta")).shape == (LAYOUT.rows,)
 
 
 def test_recorded_draws_of_the_wrong_number_are_refused() -> None:

@@ -14,6 +14,7 @@ from distill.teachers.teacher import native_grid, teacher_fingerprint
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
 from trainer.export.model_folder import LoadedModel
+from trainer.layers.attention_backends import check_backend
 from trainer.models.sizes import parse_arch
 from trainer.models.vision_transformer import VisionTransformer
 from trainer.plan import check_ranks, choose_workers, data_fingerprint
@@ -67,6 +68,8 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, 
     Errors: ConfigError when the batch cannot be cut, or teacher or groups of ranks do not fit.
     """
     device = choose_device(config.run.device)
+    precision = choose_precision(config.run.precision, device)
+    check_backend(config.students.attention, device.type, precision)
     fitted = schedule_settings(config)
     batch = config.run.batch_size
     check_ranks(config.run, device, ranks)
@@ -77,7 +80,7 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, 
     grid = config.crops.global_px // parse_arch(config.students.archs[0]).patch_size
     return DistillPlan(
         device=str(device),
-        precision=choose_precision(config.run.precision, device),
+        precision=precision,
         objective=config.objective.kind,
         steps=config.run.steps,
         images_per_step=batch,

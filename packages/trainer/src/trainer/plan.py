@@ -17,6 +17,7 @@ from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
 from trainer.engine.ranks import launched_ranks
 from trainer.initial_weights import InitialModel
+from trainer.layers.attention_backends import check_backend
 from trainer.memory_estimate import (
     MemoryEstimate,
     device_memory_gib,
@@ -75,6 +76,7 @@ def make_plan(
     """Work out what a run will do. Nothing is allocated: parameters are counted on torch's meta device."""
     device = choose_device(config.run.device)
     precision = choose_precision(config.run.precision, device)
+    check_backend(config.model.attention, device.type, precision)
     fitted = schedule_settings(config)
     batch = config.run.batch_size
     with torch.device("meta"):

@@ -31,9 +31,12 @@ def sdpa_per_group(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Ten
 def nested(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tensor:
     """One call over a jagged nested tensor made of the packed rows."""
     offsets = _offsets(layout, q.device)
+    shortest, longest = min(layout.sequence_lengths), max(layout.sequence_lengths)  # else asked of the device, per call
 
     def ragged(x: Tensor) -> Tensor:
-        return torch.nested.nested_tensor_from_jagged(x.contiguous(), offsets).transpose(1, 2)
+        values = x.contiguous()
+        rows = torch.nested.nested_tensor_from_jagged(values, offsets, min_seqlen=shortest, max_seqlen=longest)
+        return rows.transpose(1, 2)
 
     out = F.scaled_dot_product_attention(ragged(q), ragged(k), ragged(v))
     return out.transpose(1, 2).contiguous().values()
@@ -44,14 +47,8 @@ def xformers_block_diagonal(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayou
 
     Errors: MissingInput when xformers is not installed.
     """
-    try:
-        from xformers.ops import fmha, memory_efficient_attention
-    except ImportError as error:
-        raise MissingInput(
-            'Attention backend "xformers" needs the xformers package, which is not installed; '
-            'install it (pip install "winnow-trainer[xformers]") or choose attention=sdpa.'
-        ) from error
-    mask = fmha.attn_bias.BlockDiagonalMask.from_seqlens(layout.sequence_lengths)
+    fmha, memory_efficient_attention = _xformers()
+    mask = fmha.attn_bias.BlockDiagonalMask.from_seqlens(layout.sequence_lengths, device=q.device)
     out: Any = memory_efficient_attention(q[None], k[None], v[None], attn_bias=mask)
     return cast(Tensor, out[0])
 
@@ -61,17 +58,7 @@ def varlen_flash(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tenso
 
     Errors: ConfigError where the installed torch or the device cannot run it.
     """
-    try:
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError as error:
-        raise ConfigError(
-            f'Attention backend "varlen" needs torch 2.10 or newer, found {torch.__version__}; choose attention=sdpa.'
-        ) from error
-    if q.device.type != "cuda" or q.dtype not in (torch.float16, torch.bfloat16):
-        raise ConfigError(
-            f'Attention backend "varlen" runs on CUDA in half precision, found {q.dtype} on {q.device.type}; '
-            "choose attention=sdpa or precision=bf16 on a GPU."
-        )
+    varlen_attn = _varlen(q.device.type, str(q.dtype).removeprefix("torch."))
     offsets = _offsets(layout, q.device).to(torch.int32)
     longest = max(layout.sequence_lengths)
     return cast(Tensor, varlen_attn(q, k, v, offsets, offsets, longest, longest))
@@ -81,6 +68,32 @@ def _offsets(layout: PackedLayout, device: torch.device) -> Tensor:
     """Row offsets of the samples, [number of samples + 1], int64."""
     lengths = torch.tensor([0, *layout.sequence_lengths], dtype=torch.int64)
     return lengths.cumsum(0).to(device, non_blocking=True)
+
+
+def _xformers() -> tuple[Any, Any]:
+    try:
+        from xformers.ops import fmha, memory_efficient_attention
+    except ImportError as error:
+        raise MissingInput(
+            'Attention backend "xformers" needs the xformers package, which is not installed; '
+            'install it (pip install "winnow-trainer[xformers]") or choose attention=sdpa.'
+        ) from error
+    return fmha, memory_efficient_attention
+
+
+def _varlen(device: str, dtype: str) -> Any:
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError as error:
+        raise ConfigError(
+            f'Attention backend "varlen" needs torch 2.10 or newer, found {torch.__version__}; choose attention=sdpa.'
+        ) from error
+    if device != "cuda" or dtype not in ("float16", "bfloat16"):
+        raise ConfigError(
+            f'Attention backend "varlen" runs on CUDA in half precision, found {dtype} on {device}; '
+            "choose attention=sdpa or precision=bf16 on a GPU."
+        )
+    return varlen_attn
 
 
 ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
@@ -99,3 +112,14 @@ def attention_backend(name: str) -> AttentionBackend:
     if name not in ATTENTION_BACKENDS:
         raise ConfigError(f"Unknown attention backend {name!r}; {nearest_name(name, ATTENTION_BACKENDS)}")
     return ATTENTION_BACKENDS[name]
+
+
+def check_backend(name: str, device: str, precision: str) -> None:
+    """Errors: ConfigError, MissingInput where a backend cannot run on a device ("cuda", "cpu") in fp32 or bf16."""
+    attention_backend(name)
+    if name == "xformers":
+        _xformers()
+        if device != "cuda":
+            raise ConfigError(f'Attention backend "xformers" runs on CUDA, found {device}; choose attention=sdpa.')
+    if name == "varlen":
+        _varlen(device, {"fp32": "float32", "bf16": "bfloat16"}[precision])

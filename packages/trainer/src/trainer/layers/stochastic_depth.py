@@ -62,10 +62,27 @@ def draws_from_list(recorded: Sequence[Tensor], rates: Sequence[float], num_grou
     return [BlockDraw(attention=branch(), ffn=branch()) if rate > 0 else None for rate in rates]
 
 
+def draws_on(draws: DepthDraws, device: torch.device) -> DepthDraws:
+    """The same draws on a device, in one copy: a copy for each branch of each block would hold a GPU up."""
+    branches = [branch for draw in draws if draw is not None for branch in (draw.attention, draw.ffn)]
+    indices = [index for branch in branches for index in branch]
+    if not indices:
+        return draws
+    whole = torch.cat(indices)
+    if device.type == "cuda" and whole.device.type == "cpu":
+        whole = whole.pin_memory()
+    rest = iter(torch.split(whole.to(device, non_blocking=True), [len(index) for index in indices]))
+
+    def moved(branch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(next(rest) for _ in branch)
+
+    return [draw and BlockDraw(attention=moved(draw.attention), ffn=moved(draw.ffn)) for draw in draws]
+
+
 def residual_scales(indices: Sequence[Tensor], layout: PackedLayout, device: torch.device) -> Tensor:
     """What multiplies the residual of every packed row: b / keep for kept samples, 0 for others. Shapes: [T]."""
     scales = [
-        torch.zeros(b).index_fill(0, kept, b / len(kept)).repeat_interleave(tokens)
+        torch.zeros(b, device=kept.device).index_fill(0, kept, b / len(kept)).repeat_interleave(tokens)
         for kept, (b, tokens) in zip(indices, layout.groups, strict=True)
     ]
     return torch.cat(scales).to(device, non_blocking=True)

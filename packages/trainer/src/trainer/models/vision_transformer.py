@@ -20,7 +20,7 @@ from trainer.layers.packing import PackedLayout, pack
 from trainer.layers.patch_embed import PatchEmbed
 from trainer.layers.position_table import resample_position_table, resampling_named
 from trainer.layers.rope import AxialRope, RopeSettings, RotaryTables
-from trainer.layers.stochastic_depth import DepthDraws, draw_depth
+from trainer.layers.stochastic_depth import DepthDraws, draw_depth, draws_on
 from trainer.models.initialise import truncated_normal_linears
 
 
@@ -178,9 +178,10 @@ class VisionTransformer(nn.Module):
         return cast(Tensor, block(*given))
 
     def _draws(self, layout: PackedLayout, given: DepthDraws | None) -> DepthDraws:
-        """The given draws, or fresh ones in training, or none."""
+        """The given draws, or fresh ones in training, or none; on the model's device."""
         rates = self.drop_path_rates() if self.training else [0.0] * self.depth
-        return given if given is not None else draw_depth(rates, [samples for samples, _ in layout.groups])
+        draws = given if given is not None else draw_depth(rates, [samples for samples, _ in layout.groups])
+        return draws_on(draws, self.cls_token.device)
 
     def _embed(self, images: Sequence[Tensor], masks: Sequence[Tensor | None]) -> tuple[Tensor, PackedLayout]:
         """Packed input tokens of all groups."""
