@@ -111,8 +111,10 @@ def write_dataset_header(folder: Path | str, header: DatasetHeader) -> None:
     )
 
 
-def read_dataset(path: Path | str) -> DatasetFolder:
+def read_dataset(path: Path | str, *, shards_at_hand: bool = True) -> DatasetFolder:
     """Open a dataset folder; checks that every shard is there with the size that the index says (no checksums).
+
+    shards_at_hand: false for a folder that holds copies of header and index alone; then no shard is looked for.
 
     Errors: MissingInput (no folder, no header), BrokenArtifact (missing or short shard, counts that disagree),
     NewerVersion.
@@ -135,6 +137,8 @@ def read_dataset(path: Path | str) -> DatasetFolder:
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenArtifact(f"{root / HEADER} or {INDEX} is damaged ({error!r}): build the dataset again") from None
     _check_counts(root, header, shards)
+    if shards_at_hand:
+        _check_sizes(root, shards)
     return DatasetFolder(root, header, shards)
 
 
@@ -158,6 +162,9 @@ def _check_counts(root: Path, header: DatasetHeader, shards: Sequence[ShardEntry
             f"{root}: {INDEX} lists {len(shards)} shards with {samples} samples, {HEADER} says {header.shards} with "
             f"{header.samples}: build the dataset again"
         )
+
+
+def _check_sizes(root: Path, shards: Sequence[ShardEntry]) -> None:
     for shard in shards:
         file = root / shard.url
         size = file.stat().st_size if file.is_file() else None

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 from tests.curation.sources.download.image_server import ImageServer, image_server
 
+from contracts.remote_files import is_public
 from curation.sources.download.config import DownloadConfig
-from curation.sources.download.fetch import NotFetched, fetch, is_public
+from curation.sources.download.fetch import NotFetched, fetch
 
 TLS = ssl.create_default_context()
 LOCAL = DownloadConfig(allow_private=True, timeout_seconds=5)

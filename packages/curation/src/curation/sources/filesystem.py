@@ -1,52 +1,19 @@
-"""Files wherever they are: local paths as they are, others by address (s3://, gs://, hdfs://, all that fsspec knows).
-
-An address is taken literally: `s3://bucket/a b%20#1.jpg` names the object `a b%20#1.jpg`. Credentials and endpoints
-come from the environment, as the cloud's own tools read them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
-"""
+"""Files wherever they are: local paths, others by address (s3://, gs://, hdfs://, all that fsspec knows)."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from contracts.errors import MissingInput, UserError
+from contracts.errors import MissingInput
+from contracts.remote_files import is_remote, open_filesystem
+
+__all__ = ["file_bytes", "is_file", "is_remote", "list_remote", "open_file", "open_filesystem", "read_file"]
 
 READ_AHEAD_BYTES = 8 << 20
 LOCAL_READ_BYTES = 128 << 10
-
-
-def is_remote(address: str) -> bool:
-    """Whether an address names a file system (s3://bucket/folder) and not a local path."""
-    return "://" in address
-
-
-def open_filesystem(address: str) -> tuple[Any, str]:
-    """A pyarrow file system and the path on it. Errors: UserError for what neither pyarrow nor fsspec knows."""
-    scheme, _, rest = address.partition("://")
-    root, _, path = rest.partition("/")
-    filesystem, base = _filesystem(scheme, root)
-    return filesystem, f"{base.rstrip('/')}/{path}" if path else base
-
-
-@lru_cache(maxsize=64)
-def _filesystem(scheme: str, root: str) -> tuple[Any, str]:
-    from pyarrow import fs
-
-    try:
-        filesystem, base = fs.FileSystem.from_uri(f"{scheme}://{root}" if root else f"{scheme}:///")
-        return filesystem, str(base)
-    except (ValueError, OSError) as refused:
-        try:
-            import fsspec
-
-            return fs.PyFileSystem(fs.FSSpecHandler(fsspec.filesystem(scheme))), root
-        except (ImportError, ValueError):
-            raise UserError(
-                f"{scheme}://{root} cannot be opened ({refused}): name a local folder, s3:// or gs://"
-            ) from None
 
 
 def read_file(path: str) -> bytes:

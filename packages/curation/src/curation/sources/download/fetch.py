@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
 import re
 import socket
 import ssl
@@ -17,6 +16,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from contracts.remote_files import is_public
 from curation.sources.download.config import DownloadConfig
 from curation.sources.download.timed_socket import TimedSocket, seconds_left
 
@@ -25,7 +25,6 @@ LONGEST_WAIT_SECONDS = 60.0
 _BLOCK_BYTES = 64 << 10
 _SAFE = "/%:@!$&'()*+,;=~-._"
 _MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass
@@ -111,18 +110,6 @@ def _connect(host: str, port: int, allow_private: bool, deadline: float) -> sock
         else:
             return sock
     raise failure
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet; addresses that wrap another are judged by that one."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
 
 
 def _body(answer: http.client.HTTPResponse, limit: int) -> bytes:
