@@ -95,15 +95,15 @@ def _listed_candidates(queries: Floats, base: SearchBase, k: int) -> NDArray[np.
     assert base.listed is not None
     listed, best = base.listed, _empty(len(queries), k)
     probed = nearest_lists(queries, listed.centroids, base.probes, base.odd_dims)
-    asked_query = np.repeat(np.arange(len(queries)), probed.shape[1])
-    order = np.argsort(probed.ravel(), kind="stable")
-    bounds = np.searchsorted(probed.ravel()[order], np.arange(listed.lists + 1))
-    for number in range(listed.lists):
-        who = asked_query[order[bounds[number] : bounds[number + 1]]]
-        rows = np.asarray(listed.rows(number))
-        for first in range(0, len(rows) if len(who) else 0, BASE_ROWS):
-            part = rows[first : first + BASE_ROWS]
-            _compare(queries, who, unit_rows(base.rows[part]), part, best, base.odd_dims)
+    for lists in (probed[:, :1], probed[:, 1:]):  # the nearest first: then most of what the others hold is too far
+        order = np.argsort(lists.ravel(), kind="stable")
+        asked_query = np.repeat(np.arange(len(queries)), lists.shape[1])[order]
+        bounds = np.searchsorted(lists.ravel()[order], np.arange(listed.lists + 1))
+        for number in np.flatnonzero(np.diff(bounds)).tolist():
+            who, rows = asked_query[bounds[number] : bounds[number + 1]], np.asarray(listed.rows(number))
+            for first in range(0, len(rows), BASE_ROWS):
+                part = rows[first : first + BASE_ROWS]
+                _compare(queries, who, unit_rows(base.rows[part]), part, best, base.odd_dims)
     return best[1]
 
 
@@ -114,4 +114,6 @@ def _compare(
     for start in range(0, len(who), QUERY_ROWS):
         some = who[start : start + QUERY_ROWS]
         scores = cosine_block(queries[some], block, odd_dims)
+        better = scores.max(axis=1) >= best[0][some, -1]  # few of the queries, once they have seen some lists
+        some, scores = some[better], scores[better]
         best[0][some], best[1][some] = _merge((best[0][some], best[1][some]), scores, numbers)
