@@ -115,8 +115,13 @@ def _made_of(
     if not pc.any(selection.column("kept")).as_py():
         return flow_of(workspace), [], []
     plan, card = plan_dataset(workspace, config)
-    parts = [(f"{part.seed} {part.mode}" if part.seed else "pool", part.images) for part in plan.parts if part.images]
+    parts = [(_part_name(part.seed, part.mode), part.images) for part in plan.parts if part.images]
     return list(card.flow), composition_rows(plan.parts, plan.samples), parts
+
+
+def _part_name(seed: str | None, mode: str | None) -> str:
+    """`birds sample`, `balanced` (a seed and a mode of one name), or `pool`."""
+    return "pool" if not seed else seed if seed == mode else f"{seed} {mode}"
 
 
 def _clusters(workspace: Workspace) -> tuple[str, str]:

@@ -34,7 +34,7 @@ def flow_picture(flow: Sequence[tuple[str, int]], parts: Sequence[tuple[str, int
     drawn.append(_stream(end, step, left * scale))
     drawn.append(_text(LABEL - 6, TOP + 14, "offered", "end") + _text(LABEL - 6, TOP + 30, f"{offered:,}", "end"))
     drawn.append(_parts(end + step, kept * scale, parts or [("kept", kept)]))
-    size = f"0 0 {WIDTH + 60:.0f} {floor + 52:.0f}"
+    size = f"0 0 {WIDTH + 130:.0f} {floor + 52:.0f}"
     return f"<svg class='flow' viewBox='{size}' role='img' aria-label='flow of images'>{''.join(drawn)}</svg>"
 
 

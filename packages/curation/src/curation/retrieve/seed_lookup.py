@@ -51,13 +51,13 @@ def find_set(text: str, places: LookupPlaces) -> FoundSet:
     """The set that `text` names. Errors: MissingInput says everywhere it was looked for and how to give a path."""
     name, equals, path = text.partition("=")
     if equals and name and path:
-        return FoundSet(file_safe(name), _existing(path, places.working_folder, f"--seed {text}"), "the command")
+        return FoundSet(file_safe(name), _existing(path, places.working_folder, text), "the command")
     if text in places.configured:
         source = _existing(places.configured[text], places.working_folder, f"`seeds: {text}` of curate.yaml")
         return FoundSet(file_safe(text), source, "curate.yaml")
     named_file = text.endswith(_ENDINGS[1:]) and (places.working_folder / text).is_file()
     if named_file or "/" in text or "\\" in text or text.startswith((".", "~")):
-        source = _existing(text, places.working_folder, f"--seed {text}")
+        source = _existing(text, places.working_folder, text)
         return FoundSet(file_safe(_last_part(source)), source, "the command", named_by_path=True)
     entry = known_set(text)
     for candidate in _candidates(text, entry, places):
