@@ -57,3 +57,13 @@ def test_an_attention_backend_that_cannot_run_here_is_refused_before_the_run(lab
     config = load_pretrain_config("cpu", ["run.device=cpu", "model.attention=varlen"])
     with pytest.raises(ConfigError, match="found float32 on cpu"):
         make_plan(config, open_source(labelled_images))
+
+
+def test_operations_and_the_time_at_the_peak(labelled_images: Path, tiny_settings: list[str]) -> None:
+    words = [*tiny_settings, "run.steps=10", "run.micro_batch_size=2", "model.drop_path_rate=0.0"]
+    plan = make_plan(load_pretrain_config("cpu", words), open_source(labelled_images))
+    assert (plan.peak_tflops, plan.hours_at_peak) == (None, None), "a CPU has no known peak"
+    known = make_plan(load_pretrain_config("cpu", [*words, "devices.peak_tflops=1e-6"]), open_source(labelled_images))
+    assert known.hours_at_peak == pytest.approx(10 * plan.teraflops_per_step / 1e-6 / 3600, rel=0.01)
+    once = make_plan(load_pretrain_config("cpu", [*words, "run.micro_batch_size=4"]), open_source(labelled_images))
+    assert once.teraflops_per_step == pytest.approx(plan.teraflops_per_step, rel=1e-5)

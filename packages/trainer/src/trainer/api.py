@@ -22,6 +22,7 @@ def plan(
     overrides: Sequence[str] = (),
     devices: int = 1,
     tune: bool = False,
+    measure: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> PlannedRun:
     """Work out a pretraining run without starting it.
@@ -30,6 +31,7 @@ def plan(
     data, steps: short for the overrides data.path=... and run.steps=...
     devices: processes that train together, one GPU each; torchrun's count where it launched this one.
     tune: measure how many images to take at once and how many workers to load them with; the plan holds both.
+    measure: measure how long a step takes; the plan holds the run's time.
     Errors: UserError in one sentence.
     """
     from trainer.config.presets import load_pretrain_config
@@ -43,11 +45,15 @@ def plan(
     settings = load_pretrain_config(name, [*overrides, *short])
     ensure_dataset(Path(settings.data.path), say)
     planned = plan_run(settings, Path(name).stem, out, max(devices, launched_ranks()))
-    if not tune:
-        return planned
-    from trainer.tune import tuned_run
+    if tune:
+        from trainer.tune import tuned_run
 
-    return tuned_run(planned, Path(name).stem, say)
+        planned = tuned_run(planned, Path(name).stem, say)
+    if measure:
+        from trainer.time_estimate import measured_run
+
+        planned = measured_run(planned, say)
+    return planned
 
 
 def pretrain(

@@ -55,7 +55,7 @@ def pretrain(
     Example: trainer pretrain --data photos/ --config cpu --steps 500 --set optim.lr=5e-4
     """
     if dry_run:
-        plan(config, data, out, steps, settings, devices, tune, as_json)
+        plan(config, data, out, steps, settings, devices, tune, as_json=as_json)
         return
     report = api.pretrain(
         config,
@@ -83,14 +83,17 @@ def plan(
     settings: Set = None,
     devices: Devices = 1,
     tune: Tune = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Take a few steps and say how long the run takes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what `trainer pretrain` would do: steps, learning rate, tokens, parameters, memory.
+    """Show what `trainer pretrain` would do: steps, learning rate, tokens, parameters, memory, time.
 
-    Example: trainer plan --config vitl14 --data photos/
+    Example: trainer plan --config vitl14 --data photos/ --measure
     """
-    words = settings or ()
-    planned = api.plan(config, data=data, out=out, steps=steps, overrides=words, devices=devices, tune=tune, say=_say)
+    asked: dict[str, Any] = {"data": data, "out": out, "steps": steps, "overrides": settings or (), "devices": devices}
+    planned = api.plan(config, **asked, tune=tune, measure=measure, say=_say)
     show_plan(planned.out, planned.values(), as_json)
 
 

@@ -15,6 +15,7 @@ from trainer.config.pretrain import PretrainConfig
 from trainer.config.run import RunSection
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
+from trainer.engine.peak_flops import peak_flops
 from trainer.engine.ranks import launched_ranks
 from trainer.initial_weights import InitialModel
 from trainer.layers.attention_backends import check_backend
@@ -26,7 +27,8 @@ from trainer.memory_estimate import (
     tokens_per_image,
 )
 from trainer.methods.dinov2 import DinoV2
-from trainer.recipe import method_settings, schedule_settings
+from trainer.recipe import method_settings, schedule_settings, step_sizes
+from trainer.step_flops import step_flops
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,12 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class PretrainPlan:
-    """What will run. Units: lengths in optimiser steps, tokens and images per step, memory in GiB (an estimate)."""
+    """What will run.
+
+    Units: lengths in optimiser steps, tokens and images per step, memory in GiB (an estimate). `teraflops_per_step` are
+    10^12 operations by formula (step_flops.py), over all ranks; `peak_tflops` what a device does at most per second,
+    None where that is not known; `hours_at_peak` what the run would take at that speed: it takes longer.
+    """
 
     device: str
     precision: str
@@ -63,6 +70,9 @@ class PretrainPlan:
     parameters: dict[str, int]
     prototypes: dict[str, int]
     memory: MemoryEstimate
+    teraflops_per_step: float
+    peak_tflops: float | None
+    hours_at_peak: float | None
     notes: tuple[str, ...] = field(default=())
 
     def values(self) -> dict[str, Any]:
@@ -85,6 +95,8 @@ def make_plan(
     global_tokens, local_tokens = tokens_per_image(config, method.settings.backbone)
     shares = _share_out(config, parameters, precision, device, world_size)
     notes = [*fitted.notes, *shares.notes]
+    flops = step_flops(method.settings, step_sizes(config, shares.micro)).total * batch / shares.micro
+    peak = peak_flops(device, precision, config.devices.peak_tflops)
     if len(source) < batch:
         notes.append(f"the {len(source)} images are fewer than a batch of {batch}: images repeat inside a batch")
     schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
@@ -110,6 +122,9 @@ def make_plan(
         parameters=parameters,
         prototypes=_prototypes(config),
         memory=shares.memory,
+        teraflops_per_step=round(flops / 1e12, 6),
+        peak_tflops=None if peak is None else peak / 1e12,
+        hours_at_peak=None if peak is None else round(flops * config.run.steps / (peak * world_size) / 3600, 3),
         notes=tuple(notes),
     )
 

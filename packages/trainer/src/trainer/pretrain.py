@@ -17,6 +17,7 @@ from trainer.data.sources.source import ImageSource
 from trainer.engine.environment import environment
 from trainer.engine.loop import TrainJob, TrainOutcome, train
 from trainer.engine.ranks import is_first, joined, rank, wait_for_all
+from trainer.engine.recorder import Work
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
 from trainer.engine.shard import compile_blocks, shard_weights, whole_weights
 from trainer.export.model_folder import ModelDescription, export_model
@@ -51,7 +52,8 @@ HIGH_RESOLUTION = "high_resolution"
 class PlannedRun:
     """A run that was worked out but not started.
 
-    `out` is where it would go; `then` is its phase on larger crops; `tuning` what was measured for it, on request.
+    `out` is where it would go; `then` is its phase on larger crops; on request, `tuning` is what was measured for its
+    sizes and `measured` how long it will take.
     """
 
     config: PretrainConfig
@@ -62,13 +64,16 @@ class PlannedRun:
     out: Path
     then: PlannedRun | None = None
     tuning: Mapping[str, Any] | None = None
+    measured: Mapping[str, Any] | None = None
 
     def values(self) -> dict[str, Any]:
         """The plan as plain values, with that of the phase on larger crops."""
         values = self.plan.values()
         if self.tuning is not None:
             values["tuning"] = dict(self.tuning)
-        return values if self.then is None else {**values, HIGH_RESOLUTION: self.then.plan.values()}
+        if self.measured is not None:
+            values["measured_time"] = dict(self.measured)
+        return values if self.then is None else {**values, HIGH_RESOLUTION: self.then.values()}
 
 
 def plan_run(config: PretrainConfig, name: str, out: Path | None, ranks: int = 1) -> PlannedRun:
@@ -176,7 +181,15 @@ def build_job(
             config, planned.source, run.pictures, parse_arch(config.model.arch).patch_size, device, plan.precision
         ),
         export=lambda modules, step, out: _export(planned, modules, step, out),
+        work=_work(plan),
     )
+
+
+def _work(plan: PretrainPlan) -> Work | None:
+    """What MFU is worked out from, where the peak of the device is known."""
+    if plan.peak_tflops is None:
+        return None
+    return Work(plan.teraflops_per_step * 1e12 / plan.images_per_step, plan.peak_tflops * 1e12)
 
 
 def loader_settings(planned: PlannedRun) -> LoaderSettings:

@@ -22,6 +22,7 @@ from trainer.data.loader import build_loader
 from trainer.engine.device import autocast_dtype
 from trainer.engine.ranks import launched_ranks
 from trainer.engine.run_folder import RunFolder
+from trainer.engine.shard import compile_blocks
 from trainer.methods.dinov2 import DinoV2
 from trainer.optim.knobs import StepKnobs
 from trainer.pretrain import PlannedRun, loader_settings, plan_run
@@ -80,7 +81,7 @@ def tune(planned: PlannedRun, say: Callable[[str], None] = lambda _: None) -> Tu
     Errors: ConfigError when no size fits the device's memory.
     """
     config, plan = planned.config, planned.plan
-    bench = _Bench(planned)
+    bench = StepBench(planned)
     sizes = [bench.trial(size, None) for size in _sizes(planned)]
     fitting = [trial for trial in sizes if trial.images_per_second is not None]
     if not fitting:
@@ -124,14 +125,16 @@ def _best(trials: list[Trial], cost: Callable[[Trial], int]) -> Trial:
     return min((trial for trial in trials if (trial.images_per_second or 0.0) >= AS_GOOD * top), key=cost)
 
 
-class _Bench:
+class StepBench:
     """The model of a plan, its loader, and a clock."""
 
     def __init__(self, planned: PlannedRun) -> None:
         self._planned = planned
         self._device = torch.device(planned.plan.device)
         self._dtype = autocast_dtype(planned.plan.precision)
-        self._method = DinoV2(method_settings(planned.config)).to(self._device).train()
+        self.method = DinoV2(method_settings(planned.config)).to(self._device).train()
+        if planned.config.devices.compile_blocks:
+            compile_blocks(self.method)
 
     def trial(self, size: int, workers: int | None) -> Trial:
         """Speed on batches of `size` that are there already (workers None) or come from the loader."""
@@ -156,10 +159,14 @@ class _Bench:
 
     def _passes(self, batch: CropBatch) -> None:
         """Forward and backward of one batch; the weights stay as they are."""
-        self._method.zero_grad(set_to_none=True)
+        self.method.zero_grad(set_to_none=True)
         knobs = StepKnobs(lr=0.0, weight_decay=0.0, teacher_momentum=1.0, teacher_temp=0.04, last_layer_lr=0.0)
         with torch.autocast(self._device.type, dtype=self._dtype, enabled=self._dtype is not None):
-            total = self._method.losses(batch, knobs).total
+            total = self.method.losses(batch, knobs).total
         total.backward()  # type: ignore[no-untyped-call]
+        self.wait()
+
+    def wait(self) -> None:
+        """Until the device has done all that was asked of it."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)

@@ -23,6 +23,12 @@ class DevicesSection(StrictModel):
     compile_blocks: bool = Field(
         False, description="compile each block with torch.compile: a slower start, faster steps"
     )
+    peak_tflops: float | None = Field(
+        None,
+        gt=0,
+        description="what a device can do at most in the run's precision, 10^12 operations per second, for MFU and the "
+        "plan's time; none: by the name of the GPU",
+    )
     max_restarts: int = Field(
         2,
         ge=0,

@@ -23,7 +23,7 @@ from trainer.engine.checkpoint import newest_checkpoint, prune_checkpoints, save
 from trainer.engine.device import autocast_dtype
 from trainer.engine.freed_memory import keep_freed_memory
 from trainer.engine.ranks import is_first, largest, wait_for_all
-from trainer.engine.recorder import Recorder
+from trainer.engine.recorder import Recorder, Work
 from trainer.engine.run_folder import RunFolder
 from trainer.engine.shard import whole_modules
 from trainer.engine.step import StepReport, training_step
@@ -68,7 +68,7 @@ class TrainJob:
 
     `open_stream(position)` gives batches from a position on, without end. `probe` takes the backbone of
     method.result() and returns numbers to record, `pictures` takes it and the step and returns pictures to record;
-    `export` publishes method.result() as a model folder.
+    `export` publishes method.result() as a model folder. `work` is what MFU is worked out from, where it is known.
     `identity_sha256` names the settings and the data, and is written into checkpoints.
     """
 
@@ -83,6 +83,7 @@ class TrainJob:
     probe: Probe | None = None
     pictures: Pictures | None = None
     export: Export | None = None
+    work: Work | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def train(job: TrainJob) -> TrainOutcome:
     job.method.to(job.device).train()
     with (
         StopSignal() as stop,
-        Recorder(job.run, settings.total_steps, settings.log_every, goes_on=settings.goes_on) as recorder,
+        Recorder(
+            job.run, settings.total_steps, settings.log_every, goes_on=settings.goes_on, work=job.work
+        ) as recorder,
     ):
         progress = _resume(job, recorder)
         recorder.begin(progress)

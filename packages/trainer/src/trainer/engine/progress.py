@@ -21,7 +21,7 @@ class ProgressDisplay(ABC):
 
     @abstractmethod
     def update(self, step: int, loss: float, speed: Mapping[str, float]) -> None:
-        """A step is done."""
+        """A step is done; `speed` is what Recorder measures."""
 
     @abstractmethod
     def say(self, text: str) -> None:
@@ -91,23 +91,20 @@ class LineProgress(ProgressDisplay):
         self._total_steps = total_steps
         self._every_seconds = every_seconds
         self._told = time.monotonic()
-        self._first: tuple[int, float] | None = None
 
     def begin(self, step: int) -> None:  # noqa: ARG002  (a bar needs it)
-        """Start anew: the rate is counted from the end of the first step, when the first probe is over."""
+        """Start anew."""
         self._told = time.monotonic()
-        self._first = None
 
     def update(self, step: int, loss: float, speed: Mapping[str, float]) -> None:
         """Print when it is time, and at the last step."""
         now = time.monotonic()
-        first_step, began = self._first = self._first or (step, now)
         if now - self._told < self._every_seconds and step < self._total_steps:
             return
         self._told = now
         line = f"step {step}/{self._total_steps}, {_numbers(loss, speed)}"
-        if step > first_step:
-            line += f", {duration((now - began) / (step - first_step) * (self._total_steps - step))} left"
+        if "seconds_left" in speed:
+            line += f", {duration(speed['seconds_left'])} left"
         self.say(line)
 
     def say(self, text: str) -> None:
@@ -122,9 +119,9 @@ def open_progress(total_steps: int) -> ProgressDisplay:
 
 
 def _numbers(loss: float, speed: Mapping[str, float]) -> str:
-    return (
-        f"loss {loss:.3f}, {speed['images_per_second']:.0f} images/s, waiting for data {100 * speed['data_wait']:.0f} %"
-    )
+    found = f"loss {loss:.3f}, {speed['images_per_second']:.0f} images/s"
+    found += f", waiting for data {100 * speed['data_wait']:.0f} %, {speed['memory_gib']:.1f} GiB"
+    return found + (f", MFU {100 * speed['mfu']:.0f} %" if "mfu" in speed else "")
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -24,19 +25,33 @@ from trainer.losses.across_ranks import world_size
 from trainer.methods.method import StepKnobs
 
 
+@dataclass(frozen=True)
+class Work:
+    """What MFU is worked out from: operations per image by formula, and per second at most on one device."""
+
+    flops_per_image: float
+    peak_flops: float
+
+
 class Recorder:
     """Turns steps into records: one line of metrics every `log_every` steps, progress at every step.
 
     Of several ranks, the first one writes and speaks.
 
-    Units: `images_per_second` and `data_wait` (share of the time spent waiting for batches) are over the steps since
-    the record before; `memory_gib` is the peak so far of the process or of the GPU.
+    Units: `images_per_second`, `data_wait` (share of the time spent waiting for batches) and `mfu` (operations over
+    what all devices could do, where `work` is known) are over the steps since the record before; `memory_gib` is the
+    peak so far of the process or of the GPU; `seconds_left` is at the pace since the end of the first step, when the
+    first probe is over, with all that lay between.
     """
 
-    def __init__(self, run: RunFolder, total_steps: int, log_every: int, *, goes_on: bool = False) -> None:
+    def __init__(
+        self, run: RunFolder, total_steps: int, log_every: int, *, goes_on: bool = False, work: Work | None = None
+    ) -> None:
         self._run = run
         self._total_steps = total_steps
         self._log_every = log_every
+        self._work = work
+        self._first: tuple[int, float] | None = None
         self._display = open_progress(total_steps) if is_first() else SilentProgress()
         self._health = HealthWatch(total_steps, goes_on=goes_on)
         self._log: MetricsLog | None = None
@@ -96,8 +111,7 @@ class Recorder:
         """One step is done."""
         self._step = progress.step
         self._images += sum(len(batch.keys) for batch in batches) * world_size()
-        seconds = max(time.perf_counter() - self._clock, 1e-9)
-        speed = {"images_per_second": self._images / seconds, "data_wait": self._wait_seconds / seconds}
+        speed = self._speed(progress.step)
         self._display.update(progress.step, report.total, speed)
         if report.skipped:
             self.warn(f"step {progress.step} was skipped: {report.reason}")
@@ -111,7 +125,6 @@ class Recorder:
             **{f"gradient_norm/{name}": value for name, value in report.clip_norms.items()},
             **{f"knobs/{name}": getattr(knobs, name) for name in _KNOBS},
             **speed,
-            "memory_gib": _peak_memory_gib(),
             "skipped_steps": progress.skipped_in_all,
             "skipped_images": skipped_images,
         }
@@ -138,6 +151,19 @@ class Recorder:
     def probes(self) -> list[dict[str, Any]]:
         """Records of all probes of the run, also of those before it was resumed."""
         return [record for record in read_metrics(self._run.metrics) if any(key.startswith("probe/") for key in record)]
+
+    def _speed(self, step: int) -> dict[str, float]:
+        now = time.perf_counter()
+        seconds = max(now - self._clock, 1e-9)
+        found = {"images_per_second": self._images / seconds, "data_wait": self._wait_seconds / seconds}
+        found["memory_gib"] = _peak_memory_gib()
+        if self._work is not None:
+            of_a_device = found["images_per_second"] / world_size()
+            found["mfu"] = of_a_device * self._work.flops_per_image / self._work.peak_flops
+        first_step, began = self._first = self._first or (step, now)
+        if step > first_step:
+            found["seconds_left"] = (now - began) / (step - first_step) * (self._total_steps - step)
+        return found
 
     def _write(self, step: int, record: Mapping[str, Any]) -> None:
         if is_first():

@@ -76,6 +76,9 @@ SECTIONS: dict[str, tuple[Wanted, ...]] = {
     "Machine": (
         Wanted("Images per second", lambda name: name == "images_per_second"),
         Wanted("Waiting for data, %", lambda name: name == "data_wait", unit=100),
+        Wanted(
+            "MFU, %", lambda name: name == "mfu", "Operations of the recipe over what the devices could do.", unit=100
+        ),
         Wanted("Peak memory, GiB", lambda name: name == "memory_gib"),
         Wanted("Steps skipped, images unreadable", _begins("skipped_")),
     ),
