@@ -1,33 +1,69 @@
-"""The pictures of a run as tables: one line per image, one column per step, early to late."""
+"""The pictures of a run as tables: one line per image, one column per step, early to late; the template writes them."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.pictures.folder import ATTENTION, COMPONENTS, PictureFolder, jpeg, png
+from trainer.pictures.folder import ATTENTION, COMPONENTS, NEIGHBOURS, PictureFolder, jpeg, png
 
 Pixels = NDArray[np.uint8]
 MOST_STEPS, MOST_IMAGES = 8, 8
 HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 """Colours of attention from none to most, evenly spaced (matplotlib's inferno at six places)."""
+TITLES = {
+    COMPONENTS: (
+        "Patches, as colours",
+        "The first three principal components of all patches are red, green and blue: like patches have like colours, "
+        "in one image and across them.",
+    ),
+    ATTENTION: (
+        "Where the class token looks",
+        "Attention of the class token to the patches in the last block, mean of the heads; each picture goes from its "
+        "least (black) to its most (yellow).",
+    ),
+    NEIGHBOURS: (
+        "Nearest neighbours, early and late",
+        "By the cosine of class tokens, among the images of the gallery.",
+    ),
+}
+"""Title and note of the pictures of a file."""
 
 
-def picture_sections(pictures: PictureFolder) -> dict[str, str]:
-    """Tables by title; none where the run has no pictures."""
+@dataclass(frozen=True)
+class PictureRow:
+    """A shown image, as a `data:` address, and for each column some pictures with a word below each, or none."""
+
+    image: str
+    cells: list[list[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class PictureTable:
+    """A table for parts.jinja. `near`: small pictures, several to a cell."""
+
+    title: str
+    note: str
+    head: list[str]
+    rows: list[PictureRow]
+    near: bool = False
+
+
+def picture_sections(pictures: PictureFolder) -> list[PictureTable]:
+    """The tables of a run; none where it has no pictures."""
     steps = chosen(pictures.steps())
     if not steps:
-        return {}
-    found = {
-        "Patches, as colours": _over_time(pictures, COMPONENTS, steps),
-        "Where the class token looks": _over_time(pictures, ATTENTION, steps),
-        "Nearest neighbours, early and late": _neighbours(pictures, steps),
-    }
-    return {title: table for title, table in found.items() if table}
+        return []
+    found = [
+        _over_time(pictures, COMPONENTS, steps),
+        _over_time(pictures, ATTENTION, steps),
+        _neighbours(pictures, steps),
+    ]
+    return [table for table in found if table is not None]
 
 
 def chosen(steps: Sequence[int], most: int = MOST_STEPS) -> list[int]:
@@ -44,38 +80,37 @@ def heat(grey: Pixels) -> Pixels:
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
-def picture(data: bytes, kind: str) -> str:
-    """An image element that holds its picture."""
-    return f"<img src='data:image/{kind};base64,{base64.b64encode(data).decode()}' alt=''>"
+def address(data: bytes, kind: str) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _over_time(pictures: PictureFolder, name: str, steps: Sequence[int]) -> str:
+def _over_time(pictures: PictureFolder, name: str, steps: Sequence[int]) -> PictureTable | None:
     columns = {step: tiles for step in steps if (tiles := pictures.tiles(step, name))}
     if not columns:
-        return ""
-    head = "<th></th>" + "".join(f"<th>step {step:,}</th>" for step in columns)
+        return None
     rows = []
     for number, image in enumerate(pictures.images()[:MOST_IMAGES]):
         tiles = [column[number] for column in columns.values()]
-        cells = [picture(png(heat(tile) if tile.ndim == 2 else tile), "png") for tile in tiles]
-        rows.append("".join(f"<td>{cell}</td>" for cell in (picture(jpeg(image), "jpeg"), *cells)))
-    return f"<table class='pictures'><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        cells = [[(address(png(heat(tile) if tile.ndim == 2 else tile), "png"), "")] for tile in tiles]
+        rows.append(PictureRow(address(jpeg(image), "jpeg"), cells))
+    title, note = TITLES[name]
+    return PictureTable(title, note, [f"step {step:,}" for step in columns], rows)
 
 
-def _neighbours(pictures: PictureFolder, steps: Sequence[int]) -> str:
+def _neighbours(pictures: PictureFolder, steps: Sequence[int]) -> PictureTable | None:
     early, late = pictures.neighbours(steps[0]), pictures.neighbours(steps[-1])
     places = [place for near in (*early, *late) for place, _ in near]
-    tiles = {place: picture(jpeg(tile), "jpeg") for place, tile in pictures.gallery(places).items()}
+    tiles = {place: address(jpeg(tile), "jpeg") for place, tile in pictures.gallery(places).items()}
     if not tiles:
-        return ""
-    ends = [(steps[0], early), (steps[-1], late)] if len(steps) > 1 else [(steps[-1], late)]
-    head = "<th></th>" + "".join(f"<th>step {step:,}</th>" for step, _ in ends)
+        return None
+    ends = {steps[0]: early, steps[-1]: late}
     rows = []
     for number, image in enumerate(pictures.images()[:MOST_IMAGES]):
-        cells = [_near(near[number], tiles) for _, near in ends]
-        rows.append(f"<td>{picture(jpeg(image), 'jpeg')}</td>" + "".join(f"<td>{cell}</td>" for cell in cells))
-    return f"<table class='pictures near'><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
-
-
-def _near(found: Sequence[tuple[int, float]], tiles: dict[int, str]) -> str:
-    return "".join(f"<span>{tiles[place]}{escape(f'{cosine:.2f}')}</span>" for place, cosine in found if place in tiles)
+        cells = [
+            [(tiles[place], f"{cosine:.2f}") for place, cosine in near[number] if place in tiles]
+            for near in ends.values()
+        ]
+        rows.append(PictureRow(address(jpeg(image), "jpeg"), cells))
+    title, note = TITLES[NEIGHBOURS]
+    return PictureTable(title, note, [f"step {step:,}" for step in ends], rows, near=True)
