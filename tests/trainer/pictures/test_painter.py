@@ -35,7 +35,16 @@ def test_pictures_are_kept_step_by_step(labelled_images: Path, tmp_path: Path) -
     paint, folder = painter(labelled_images, tmp_path / "pictures"), PictureFolder(tmp_path / "pictures")
     assert folder.steps() == []
     strips = paint(backbone(1), 0)
-    assert {name: strip.shape[2] for name, strip in strips.items()} == {"images": 3, "components": 3, "attention": 3}
+    assert {name: strip.shape[:2] for name, strip in strips.items()} == {
+        "images": (112, 3 * 112),
+        "components": (112, 3 * 112),
+        "attention": (112, 3 * 112),
+        "neighbours": (3 * 112, (1 + NEAREST) * 112),
+    }
+    for number in range(3):  # a row of neighbours begins with the image itself
+        row = strips["neighbours"][112 * number : 112 * (number + 1)]
+        assert np.array_equal(row[:, :112], strips["images"][:, 112 * number : 112 * (number + 1)])
+        assert len({row[:, 112 * n : 112 * (n + 1)].tobytes() for n in range(1 + NEAREST)}) == 1 + NEAREST
     paint(backbone(2), 30)
     assert folder.steps() == [0, 30]
     assert [tile.shape for tile in folder.tiles(30, COMPONENTS)] == [(4, 4, 3)] * 3

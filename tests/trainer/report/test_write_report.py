@@ -14,6 +14,9 @@ from contracts.errors import MissingInput
 from trainer import api
 from trainer.engine.metrics_log import MetricsLog
 from trainer.engine.run_folder import RunFolder
+from trainer.pictures.painter import EVENT_TILE_PX, NEAREST
+from trainer.report.read_run import read_run
+from trainer.report.run_charts import SECTIONS
 
 PICTURES = ["pictures.every_steps=2", "pictures.images=3", "pictures.gallery=24"]
 
@@ -105,8 +108,25 @@ def test_tensorboard_carries_the_pictures(run: Path) -> None:
 
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
-    assert set(events.Tags()["images"]) == {"pictures/images", "pictures/components", "pictures/attention"}
-    assert [event.step for event in events.Images("pictures/components")] == [0, 2, 4, 5]
+    kinds = {"images", "components", "attention", "neighbours"}
+    assert set(events.Tags()["images"]) == {f"pictures/{kind}" for kind in kinds}
+    assert all([event.step for event in events.Images(f"pictures/{kind}")] == [0, 2, 4, 5] for kind in kinds)
+    sheet = events.Images("pictures/neighbours")[-1]
+    assert (sheet.width, sheet.height) == ((1 + NEAREST) * EVENT_TILE_PX, 3 * EVENT_TILE_PX)
+
+
+def test_tensorboard_carries_every_number_of_the_report(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    story = read_run(run)
+    drawn = {name for wanted in SECTIONS.values() for one in wanted for name in story.names("") if one.fits(name)}
+    assert {"probe/knn_accuracy", "knobs/lr", "images_per_second", "data_wait", "diagnostics/rank_me"} <= drawn
+    assert any(name.endswith("_over_ln_k") for name in drawn)
+    for name in drawn:
+        kept = [(event.step, event.value) for event in events.Scalars(name)]
+        assert kept == [(step, pytest.approx(value, rel=1e-5)) for step, value in story.series(name)], name
 
 
 def test_the_command_prints_its_report(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

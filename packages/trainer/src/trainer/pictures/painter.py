@@ -5,7 +5,7 @@ Dimensions: P shown images, G images of the gallery, C channels, S side in px, D
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,7 +74,8 @@ class Painter:
         strips = {"images": _rgb(self._shown.pixels), "components": pictures.components}
         if pictures.attention is not None:
             strips["attention"] = pictures.attention[..., None].repeat(3, -1)
-        return {name: _strip(tiles) for name, tiles in strips.items()}
+        found = {name: _strip(tiles) for name, tiles in strips.items()}
+        return found | {"neighbours": sheet} if (sheet := self._neighbour_sheet(pictures.neighbours)).size else found
 
     @cached_property
     def _gallery(self) -> list[ImageBatch]:
@@ -120,6 +121,16 @@ class Painter:
             tuple((place, round(value, 4)) for place, value in zip(row, found, strict=True) if value > -2)
             for row, found in zip(places.tolist(), values.tolist(), strict=True)
         )
+
+    def _neighbour_sheet(self, neighbours: Sequence[Sequence[tuple[int, float]]]) -> Pixels:
+        """Each shown image in a row with its neighbours, the nearest first; empty without a gallery."""
+        gallery = self._small_pictures
+        blank = np.full((EVENT_TILE_PX, EVENT_TILE_PX, 3), 255, np.uint8)
+        rows = []
+        for image, near in zip(_rgb(self._shown.pixels), neighbours, strict=True):
+            tiles = [resized(pixels, EVENT_TILE_PX) for pixels in (image, *(gallery[place] for place, _ in near))]
+            rows.append(side_by_side(np.stack([*tiles, *[blank] * (1 + NEAREST - len(tiles))])))
+        return np.concatenate(rows) if len(gallery) else np.zeros((0, 0, 3), np.uint8)
 
     @cached_property
     def _shown_small(self) -> Tensor:
