@@ -83,17 +83,18 @@ def measure(way: str, targets: str, asked: argparse.Namespace, keep: Path) -> di
     return {"peak_gib": peak / 2**30, "cpu_seconds": seconds}
 
 
-def compare(targets: str, asked: argparse.Namespace) -> dict[str, Any]:
-    """Both ways, each in a process of its own, and how far their results are apart."""
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as place:
-        for way in WAYS:
-            command = [sys.executable, __file__, "--way", way, "--targets", targets, "--keep", f"{place}/{way}"]
-            for name in ("tokens", "prototypes", "threads"):
-                command += [f"--{name}", str(getattr(asked, name))]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            found[way] = json.loads(done.stdout)
-        kept = [torch.load(f"{place}/{way}") for way in WAYS]
+def run(way: str, targets: str, asked: argparse.Namespace, keep: Path) -> dict[str, float]:
+    """`measure` in a process of its own, begun from one that is still small: its peak begins with its parent's size."""
+    command = [sys.executable, __file__, "--way", way, "--targets", targets, "--keep", str(keep)]
+    for name in ("tokens", "prototypes", "threads"):
+        command += [f"--{name}", str(getattr(asked, name))]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return found
+
+
+def compare(found: dict[str, Any], place: Path) -> dict[str, Any]:
+    """Both ways, and how far their results are apart."""
+    kept = [torch.load(place / way) for way in WAYS]
     names = ("loss", "gradient_of_features", "gradient_of_prototypes")
     apart = {n: float((a - b).norm() / b.norm()) for n, a, b in zip(names, *kept, strict=True)}
     assert max(apart.values()) < 1e-4, apart
@@ -117,10 +118,15 @@ def main() -> None:
     what = f"{asked.tokens} tokens x {asked.prototypes} prototypes, {BOTTLENECK} wide, fp32, {asked.threads} thread"
     report: dict[str, Any] = {"what": what, "python": platform.python_version(), "torch": torch.__version__}
     print(what)
-    for targets in TARGETS:
-        found = report[targets] = compare(targets, asked)
-        numbers = ", ".join(f"{w} {found[w]['peak_gib']:.2f} GiB {found[w]['cpu_seconds']:.1f} CPU-s" for w in WAYS)
-        print(f"{targets}: {numbers}; {found['peak_share']:.3f} of plain, apart {found['relative_difference']}")
+    with tempfile.TemporaryDirectory() as name:
+        places = {targets: Path(name) / targets for targets in TARGETS}
+        for place in places.values():
+            place.mkdir()
+        measured = {t: {way: run(way, t, asked, place / way) for way in WAYS} for t, place in places.items()}
+        for targets, place in places.items():
+            found = report[targets] = compare(measured[targets], place)
+            numbers = ", ".join(f"{w} {found[w]['peak_gib']:.2f} GiB {found[w]['cpu_seconds']:.1f} CPU-s" for w in WAYS)
+            print(f"{targets}: {numbers}; {found['peak_share']:.3f} of plain, apart {found['relative_difference']}")
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -109,9 +109,8 @@ def peak(name: str, prototypes: int, arguments: argparse.Namespace) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure(prototypes: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(prototypes: int, peaks: dict[str, float], arguments: argparse.Namespace) -> dict[str, Any]:
     """All variants beside ours at one number of prototypes."""
-    peaks = {name: peak(name, prototypes, arguments) for name in ["ours", *arguments.variants]}
     print(f"{prototypes} prototypes, ours: peak {peaks['ours']:.2f} GiB")
     against: dict[str, Any] = {}
     for name in arguments.variants:
@@ -143,11 +142,15 @@ def main() -> None:
             bench.step()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
         return
+    # Before anything grows here: a process begins with its parent's size as its peak.
+    peaks = {
+        k: {name: peak(name, k, arguments) for name in ["ours", *arguments.variants]} for k in arguments.prototypes
+    }
     report: dict[str, Any] = {
         "what": f"{arguments.arch}, {arguments.images} images, fp32, 1 thread, {arguments.rounds} rounds",
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "prototypes": {str(prototypes): measure(prototypes, arguments) for prototypes in arguments.prototypes},
+        "prototypes": {str(k): measure(k, peaks[k], arguments) for k in arguments.prototypes},
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
