@@ -61,7 +61,7 @@ def plan(
         say(f"teacher: {section['model']}, the newest pretrained run")
     model = load_model(section["model"])
     settings = complete_config(values, model, where=f"{name} with the options of the command")
-    ensure_dataset(Path(settings.data.path), say)
+    ensure_dataset(settings.data.path, say)
     return plan_distillation(settings, model, out, max(devices, launched_ranks()))
 
 

@@ -60,7 +60,7 @@ def plan_distillation(
 
     Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
     """
-    source = open_source(config.data.path)
+    source = open_source(config.data.path, config.data.remote, config.data.shuffle_shards)
     plan = make_plan(config, source, teacher, ranks)
     identity = RunIdentity(config, {key: plan.data[key] for key in ("images", "fingerprint", "teacher")}, FREE)
     name = f"distill-{'-'.join(config.students.archs)}-{identity.sha256()[:8]}"

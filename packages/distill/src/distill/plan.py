@@ -17,7 +17,7 @@ from trainer.export.model_folder import LoadedModel
 from trainer.layers.attention_backends import check_backend
 from trainer.models.sizes import parse_arch
 from trainer.models.vision_transformer import VisionTransformer
-from trainer.plan import check_ranks, choose_workers, data_fingerprint
+from trainer.plan import check_ranks, choose_workers
 from trainer.recipe import schedule_settings
 
 
@@ -92,7 +92,7 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, 
         data={
             "source": source.describe(),
             "images": len(source),
-            "fingerprint": data_fingerprint(config.data.path),
+            "fingerprint": source.fingerprint,
             "teacher": fingerprint,
         },
         teacher=TeacherPlan(

@@ -43,7 +43,7 @@ def plan(
     short = [f"data.path={_quoted(data)}"] if data is not None else []
     short += [f"run.steps={steps}"] if steps is not None else []
     settings = load_pretrain_config(name, [*overrides, *short])
-    ensure_dataset(Path(settings.data.path), say)
+    ensure_dataset(settings.data.path, say)
     planned = plan_run(settings, Path(name).stem, out, max(devices, launched_ranks()))
     if tune:
         from trainer.tune import tuned_run

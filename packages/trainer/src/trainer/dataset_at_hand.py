@@ -9,14 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.errors import MissingInput, UserError
+from contracts.remote_files import is_remote
 
 
-def ensure_dataset(path: Path, say: Callable[[str], None]) -> None:
+def ensure_dataset(place: str, say: Callable[[str], None]) -> None:
     """Build `<workspace>/dataset` with `curate build` when the workspace has a catalogue and no dataset yet.
 
     Errors: MissingInput when there is neither dataset nor catalogue, UserError when building fails.
     """
-    if path.exists() or path.name != "dataset":
+    path = Path(place)
+    if is_remote(place) or path.exists() or path.name != "dataset":
         return
     workspace = path.parent
     if not (workspace / "catalog").is_dir():

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from contracts.dataset_folder import read_dataset
 from contracts.errors import ConfigError
 from trainer.config.pretrain import PretrainConfig
 from trainer.config.run import RunSection
@@ -111,7 +109,7 @@ def make_plan(
         micro_batches=batch // (shares.micro * world_size),
         images_seen=batch * config.run.steps,
         epochs=round(batch * config.run.steps / len(source), 2),
-        data=DataPlan(source.describe(), len(source), data_fingerprint(config.data.path)),
+        data=DataPlan(source.describe(), len(source), source.fingerprint),
         workers=choose_workers(config.data.workers, device, world_size),
         peak_lr=fitted.settings.lr,
         schedules=schedules,
@@ -200,13 +198,6 @@ def choose_workers(asked: int | None, device: torch.device, world_size: int = 1)
     if device.type == "cpu":
         return min(1, cores - 1)
     return max(1, min(16, (cores - 1) // world_size))
-
-
-def data_fingerprint(path: str) -> str | None:
-    """The sha256 of a dataset folder's manifest; None for other sources."""
-    if not (Path(path) / "dataset.json").is_file():
-        return None
-    return read_dataset(path).header.manifest_sha256
 
 
 def _prototypes(config: PretrainConfig) -> dict[str, int]:

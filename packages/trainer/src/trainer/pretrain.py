@@ -34,6 +34,7 @@ from trainer.recipe import high_resolution_config, method_settings, schedule_set
 # Settings that change no weight: a run may go on with others.
 FREE_SETTINGS = (
     "data.workers",
+    "data.remote",
     "run.log_every_steps",
     "run.checkpoint_every_steps",
     "run.keep_checkpoints",
@@ -81,7 +82,7 @@ def plan_run(config: PretrainConfig, name: str, out: Path | None, ranks: int = 1
 
     Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
     """
-    source = open_source(config.data.path)
+    source = open_source(config.data.path, config.data.remote, config.data.shuffle_shards)
     initial = find_initial_model(config.model.init_from) if config.model.init_from else None
     plan = make_plan(config, source, initial, ranks)
     data = {"images": plan.data.images, "fingerprint": plan.data.fingerprint}

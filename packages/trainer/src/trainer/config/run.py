@@ -7,15 +7,22 @@ from typing import Literal
 from pydantic import Field
 
 from contracts.config import StrictModel
+from trainer.data.remote.settings import SHUFFLE_SHARDS, RemoteSettings
 
 
 class DataSection(StrictModel):
     """Where training images come from."""
 
     path: str = Field(
-        "workspace/dataset", description="dataset folder, WebDataset tars, parquet files, image folder or file list"
+        "workspace/dataset",
+        description="dataset folder, WebDataset tars, parquet files, image folder or file list; the first three "
+        "also by address (s3://, gs://, https://, ...)",
     )
     workers: int | None = Field(None, ge=0, description="loader processes; none chooses by cores and device")
+    shuffle_shards: int = Field(
+        SHUFFLE_SHARDS, ge=1, description="tars read by address whose images are shuffled together; fetched ahead"
+    )
+    remote: RemoteSettings = Field(RemoteSettings(), description="how addresses are read")
 
 
 class RunSection(StrictModel):

@@ -83,6 +83,7 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         self._canvas = Canvas()
         self._memory = KeptMemory()
         self._enough_pixels = enough_pixels(settings.augmentation)
+        self._window: tuple[int, int] | None = None
 
     def __getitem__(self, position: int) -> RawBatch | UserError:
         """Batch number `position`, or the user's error as a value: a worker's exceptions arrive as tracebacks."""
@@ -96,6 +97,7 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         settings, augment = self._settings, self._settings.augmentation
         size, count = settings.batch_size, settings.augmentation.local_crops
         first = (position * settings.world_size + settings.rank) * size
+        self._say_what_is_next(first)
         channels, high, low = augment.channels, augment.global_px, augment.local_px
         global_crops = self._memory.array((2, size, channels, high, high), np.uint8)
         local_crops = self._memory.array((count, size, channels, low, low), np.uint8)
@@ -117,6 +119,12 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
             position,
             tuple(numbers),
         )
+
+    def _say_what_is_next(self, sample: int) -> None:
+        window = self._order.window_at(sample)
+        if window != self._window:
+            self._window = window
+            self._source.ahead(self._order.blocks_ahead(*window))
 
     def _crop_number(self, sample: int, key: str) -> int:
         """Names the draws of an image's crops: its place in the stream, or its key and the epoch's crop set."""

@@ -57,6 +57,7 @@ class BatchLoader:
             num_workers=settings.workers,
             prefetch_factor=settings.batches_ahead if settings.workers else None,
             worker_init_fn=_begin_worker,
+            multiprocessing_context="spawn" if settings.workers and self.source.starts_workers_afresh() else None,
             pin_memory=torch.device(settings.device).type == "cuda",
             # What the workers draw comes from the seed and the position; this spares the caller's random state.
             generator=torch.Generator().manual_seed(settings.seed),

@@ -10,24 +10,32 @@ from braceexpand import braceexpand
 
 from contracts.dataset_folder import HEADER
 from contracts.errors import MissingInput
+from contracts.remote_files import is_remote
+from trainer.data.open_remote_source import JOIN, open_remote_source
+from trainer.data.remote.settings import SHUFFLE_SHARDS, RemoteSettings
 from trainer.data.sources.files import open_file_list, open_image_folder
 from trainer.data.sources.parquet_rows import ParquetSource
 from trainer.data.sources.source import ImageSource
 from trainer.data.sources.tar_shards import TarSource, open_dataset_folder
 
-JOIN = "::"
 
-
-def open_source(path_or_spec: Path | str) -> ImageSource:
+def open_source(
+    path_or_spec: Path | str, remote: RemoteSettings | None = None, shuffle_shards: int = SHUFFLE_SHARDS
+) -> ImageSource:
     """Open what a path stands for: the first of these that fits.
 
     A folder with dataset.json (written by curate); a folder of .tar shards; a folder of .parquet files (also in its
     subfolders); any other folder: all images below it, first-level subfolders as classes. A .txt file: one path a
     line, a tab and a label after it if wanted. A .tar or .parquet file, a pattern of them (`part-{000..127}.tar`,
-    `data/train-*.parquet`), or several joined by `::`.
+    `data/train-*.parquet`), or several joined by `::`. By address (s3://, gs://, http(s)://, what pyarrow or fsspec
+    know): dataset folders, folders and patterns of .tar or .parquet files.
+
+    remote: how addresses are read. shuffle_shards: remote tars whose images are shuffled together.
     Errors: MissingInput or BrokenArtifact that says what was found.
     """
     spec = str(path_or_spec)
+    if is_remote(spec):
+        return open_remote_source(spec, remote or RemoteSettings(), shuffle_shards)
     path = Path(spec).expanduser()
     if path.is_dir():
         return _open_folder(path)

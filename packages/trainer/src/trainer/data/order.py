@@ -24,8 +24,7 @@ class EpochOrder:
         self._at_once = blocks_at_once
         self._seed = seed
         self.images = int(self._starts[-1])
-        self._epoch = -1
-        self._layout: tuple[Indices, Indices, Indices] | None = None
+        self._layouts: dict[int, tuple[Indices, Indices, Indices]] = {}
 
     def image_at(self, positions: Indices) -> Indices:
         """Image of each position of the stream (position // images is the epoch). Shapes: [n] -> [n]."""
@@ -49,15 +48,32 @@ class EpochOrder:
             result[here] = self._starts[blocks[block]] + shuffled - block_first[block]
         return result
 
+    def window_at(self, position: int) -> tuple[int, int]:
+        """(epoch, window) of a position of the stream."""
+        epoch, place = divmod(position, self.images)
+        return epoch, int(np.searchsorted(self._layout_of(epoch)[2], place, side="right")) - 1
+
+    def blocks_ahead(self, epoch: int, window: int) -> list[int]:
+        """Blocks of a window and of the one after it, in the order in which they were laid out."""
+        windows = len(self._layout_of(epoch)[2]) - 1
+        following = (epoch, window + 1) if window + 1 < windows else (epoch + 1, 0)
+        return [
+            int(block)
+            for of_epoch, number in ((epoch, window), following)
+            for block in self._layout_of(of_epoch)[0][number * self._at_once : (number + 1) * self._at_once]
+        ]
+
     def _layout_of(self, epoch: int) -> tuple[Indices, Indices, Indices]:
         """(blocks in this epoch's order, first place of each, first place of each window), with the end appended."""
-        if self._layout is None or epoch != self._epoch:
+        if epoch not in self._layouts:
             count = len(self._sizes)
             blocks = permute(np.arange(count, dtype=np.int64), count, (self._seed, epoch, -1))
             block_first = np.concatenate([[0], np.cumsum(self._sizes[blocks])])
             window_first = np.unique(np.append(block_first[:: self._at_once], self.images))
-            self._epoch, self._layout = epoch, (blocks, block_first, window_first)
-        return self._layout
+            while len(self._layouts) > 1:  # the epoch at hand and the one after it
+                self._layouts.pop(next(iter(self._layouts)))
+            self._layouts[epoch] = blocks, block_first, window_first
+        return self._layouts[epoch]
 
 
 def permute(values: Indices, size: int, key: tuple[int, ...]) -> Indices:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.errors import BrokenArtifact, MissingInput
+from trainer.data.remote.files import base_name, folder_of
 from trainer.data.sources.source import ImageSource, RawSample
 
 CACHE_BYTES = 256 << 20
 IMAGE_COLUMNS = ("image", "img", "jpg", "png", "webp", "image_bytes")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "cls", "class")
+Opener = Callable[[Path | str], pq.ParquetFile]
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,17 @@ class RowGroups:
 
 
 class ParquetSource(ImageSource):
-    """Rows of local parquet files. The key of an image is `<file name>#<row>`.
+    """Rows of parquet files, local ones here. The key of an image is `<file name>#<row>`.
 
     Errors: MissingInput (no file, no image column, no row), BrokenArtifact (not a parquet file, tables that differ).
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path | str]) -> None:
         self._files = tuple(files)
         if not self._files:
             raise MissingInput("no parquet file was named: wanted at least one")
-        self._image_column, self._label_column, names = _columns_of(self._files[0])
-        self._groups = _row_groups(self._files, self._image_column, self._label_column)
+        self._image_column, self._label_column, names = _columns_of(self._files[0], self._opened)
+        self._groups = _row_groups(self._files, self._image_column, self._label_column, self._opened)
         if not self._groups.rows.sum():
             raise MissingInput(f"{self._files[0]} and its like hold no rows: wanted one image a row")
         self._first = np.concatenate([[0], np.cumsum(self._groups.rows)])
@@ -57,7 +59,7 @@ class ParquetSource(ImageSource):
         self._cache: OrderedDict[int, pa.Table] = OrderedDict()
         self._max_label = -1
         if self._label_column is not None and names is None:
-            self._max_label = _largest_label(self._files, self._label_column)
+            self._max_label = self._largest_label(self._label_column)
 
     def __len__(self) -> int:
         return int(self._first[-1])
@@ -71,7 +73,7 @@ class ParquetSource(ImageSource):
         if isinstance(cell, dict):
             data, path = cell.get("bytes"), cell.get("path")
             if data is None and path:
-                data = (self._files[int(self._groups.file[group])].parent / path).read_bytes()
+                data = self._beside(self._files[int(self._groups.file[group])], path)
         else:
             data = cell
         if not data:
@@ -83,7 +85,7 @@ class ParquetSource(ImageSource):
         """`<file name>#<row in the file>`."""
         group = int(np.searchsorted(self._first, index, side="right")) - 1
         file = int(self._groups.file[group])
-        return f"{self._files[file].name}#{index - self._file_start[file]}"
+        return f"{base_name(str(self._files[file]))}#{index - self._file_start[file]}"
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -93,7 +95,7 @@ class ParquetSource(ImageSource):
         return tuple(str(number) for number in range(self._max_label + 1))
 
     def describe(self) -> str:
-        return f"{len(self):,} rows in {len(self._files):,} parquet files of {self._files[0].parent}"
+        return f"{len(self):,} rows in {len(self._files):,} parquet files of {folder_of(str(self._files[0]))}"
 
     def blocks(self) -> np.ndarray:
         """Row groups: a row group is read as a whole."""
@@ -108,25 +110,54 @@ class ParquetSource(ImageSource):
         if table is not None:
             self._cache.move_to_end(group)
             return table
-        file = self._files[int(self._groups.file[group])]
-        columns = [self._image_column] + ([self._label_column] if self._label_column else [])
-        try:
-            with pq.ParquetFile(file, memory_map=True) as opened:
-                table = opened.read_row_group(int(self._groups.group[group]), columns=columns, use_threads=False)
-        except pa.ArrowException as error:
-            raise OSError(f"{file.name}: row group {group} cannot be read ({str(error).splitlines()[0]})") from None
+        table = self._row_group(group)
         while len(self._cache) >= self.blocks_at_once():
             self._cache.popitem(last=False)
         self._cache[group] = table
         return table
 
+    def _columns(self) -> list[str]:
+        return [self._image_column] + ([self._label_column] if self._label_column else [])
+
+    def _row_group(self, group: int) -> pa.Table:
+        """A row group, read from its file. Errors: OSError."""
+        file = self._files[int(self._groups.file[group])]
+        try:
+            with pq.ParquetFile(file, memory_map=True) as opened:
+                return opened.read_row_group(int(self._groups.group[group]), columns=self._columns(), use_threads=False)
+        except pa.ArrowException as error:
+            detail = str(error).splitlines()[0]
+            raise OSError(f"{base_name(str(file))}: row group {group} cannot be read ({detail})") from None
+
+    def _opened(self, file: Path | str) -> pq.ParquetFile:
+        """A table, opened. Errors: MissingInput, BrokenArtifact."""
+        try:
+            return pq.ParquetFile(file)
+        except FileNotFoundError:
+            raise MissingInput(f"the table {file} is not there: copy it back or leave it out") from None
+        except (pa.ArrowException, OSError) as error:
+            detail = str(error).splitlines()[0]
+            raise BrokenArtifact(f"{file} is not a whole parquet file ({detail}): copy it again") from None
+
+    def _column(self, file: Path | str, name: str) -> pa.ChunkedArray:
+        """A column of a whole table."""
+        return self._opened(file).read(columns=[name]).column(name)
+
+    def _largest_label(self, name: str) -> int:
+        chunks = (chunk for file in self._files for chunk in self._column(file, name).chunks)
+        return max((int(chunk.to_numpy(zero_copy_only=False).max(initial=-1)) for chunk in chunks), default=-1)
+
+    def _beside(self, file: Path | str, path: str) -> bytes:
+        """A file whose path a row holds, from the table's folder on. Errors: OSError."""
+        return (Path(file).parent / path).read_bytes()
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_cache": OrderedDict()}
 
 
-def _columns_of(file: Path) -> tuple[str, str | None, tuple[str, ...] | None]:
+def _columns_of(file: Path | str, opener: Opener) -> tuple[str, str | None, tuple[str, ...] | None]:
     """(image column, label column, class names) of a table."""
-    schema = _opened(file).schema_arrow
+    schema = opener(file).schema_arrow
     image = next((name for name in IMAGE_COLUMNS if name in schema.names and _holds_images(schema.field(name))), None)
     if image is None:
         image = next((field.name for field in schema if _holds_images(field) and pa.types.is_struct(field.type)), None)
@@ -157,13 +188,13 @@ def _names_in_metadata(schema: pa.Schema, label: str | None) -> tuple[str, ...] 
     return tuple(str(name) for name in names)
 
 
-def _row_groups(files: Sequence[Path], image: str, label: str | None) -> RowGroups:
+def _row_groups(files: Sequence[Path | str], image: str, label: str | None, opener: Opener) -> RowGroups:
     rows: list[tuple[int, int, int, int]] = []
     for number, file in enumerate(files):
-        opened = _opened(file)
+        opened = opener(file)
         wanted = {image} | ({label} if label else set())
         if not wanted <= set(opened.schema_arrow.names):
-            raise BrokenArtifact(f"{file} lacks the column {image!r} or {label!r} that {files[0].name} has")
+            raise BrokenArtifact(f"{file} lacks the column {image!r} or {label!r} that {base_name(str(files[0]))} has")
         metadata = opened.metadata
         for group in range(metadata.num_row_groups):
             row_group = metadata.row_group(group)
@@ -171,22 +202,3 @@ def _row_groups(files: Sequence[Path], image: str, label: str | None) -> RowGrou
     columns = np.asarray(rows, dtype=np.int64).reshape(-1, 4).T
     keep = columns[:, columns[2] > 0]
     return RowGroups(keep[0], keep[1], keep[2], keep[3])
-
-
-def _largest_label(files: Sequence[Path], label: str) -> int:
-    largest = -1
-    for file in files:
-        column = pq.read_table(file, columns=[label]).column(label)
-        largest = max(largest, *(chunk.to_numpy(zero_copy_only=False).max(initial=-1) for chunk in column.chunks), -1)
-    return int(largest)
-
-
-def _opened(file: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(file)
-    except FileNotFoundError:
-        raise MissingInput(f"the table {file} is not there: copy it back or leave it out") from None
-    except (pa.ArrowException, OSError) as error:
-        raise BrokenArtifact(
-            f"{file} is not a whole parquet file ({str(error).splitlines()[0]}): copy it again"
-        ) from None

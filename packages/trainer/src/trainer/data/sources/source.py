@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,13 @@ class RawSample:
 
 
 class ImageSource(ABC):
-    """Images with random access by index, on local files.
+    """Images with random access by index, on local files or on copies of remote ones.
 
-    Sources hold no open file when they are pickled: every worker process opens its own.
+    Sources hold no open file when they are pickled: every worker process opens its own. `fingerprint`: sha256 of what
+    the images are, where it is known.
     """
+
+    fingerprint: str | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -51,3 +55,10 @@ class ImageSource(ABC):
     def blocks_at_once(self) -> int:
         """How many blocks a shuffle may mix: as many as the source keeps at hand."""
         return 1
+
+    def ahead(self, blocks: Sequence[int]) -> None:  # noqa: B027 (sources at hand have nothing to do)
+        """These blocks are wanted now and next, in this order: a source may fetch them in the background."""
+
+    def starts_workers_afresh(self) -> bool:
+        """Whether worker processes must be started anew, since what the source uses does not survive a fork."""
+        return False

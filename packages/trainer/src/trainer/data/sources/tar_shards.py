@@ -102,4 +102,5 @@ def open_dataset_folder(path: Path) -> TarSource:
         raise BrokenArtifact(
             f"{path} holds {len(source)} images where {dataset.header.samples} were wanted: run `curate build` again"
         )
+    source.fingerprint = dataset.header.manifest_sha256
     return source
