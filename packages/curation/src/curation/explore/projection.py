@@ -25,7 +25,9 @@ def methods() -> list[str]:
 def project(vectors: Floats, method: str) -> Floats:
     """Points in the unit square, the same for the same vectors. Shapes: [n, D] -> [n, 2]. Errors: UserError."""
     if method == "umap" and "umap" not in methods():
-        raise UserError("a UMAP map needs umap-learn and it is not installed: install umap-learn, or choose pca")
+        raise UserError(
+            "a UMAP map needs umap-learn and it is not installed: install winnow-curation[umap], or choose pca"
+        )
     if method not in ("pca", "umap"):
         raise UserError(f"{method!r} is no way to draw a map: choose pca or umap")
     if len(vectors) < 3:
@@ -46,7 +48,8 @@ def _umap(vectors: Floats) -> Floats:
     import umap
 
     neighbors = min(UMAP_NEIGHBORS, len(vectors) - 1)
-    model: Any = umap.UMAP(n_neighbors=neighbors, min_dist=UMAP_DISTANCE, metric="cosine", random_state=SEED)
+    # One job: a seed and several would not give the same map twice, and umap warns of both.
+    model: Any = umap.UMAP(n_neighbors=neighbors, min_dist=UMAP_DISTANCE, metric="cosine", random_state=SEED, n_jobs=1)
     return np.asarray(model.fit_transform(vectors), np.float32)
 
 
