@@ -85,8 +85,15 @@ def test_what_is_off_anyway_is_no_row_of_its_own(monkeypatch: pytest.MonkeyPatch
     base = row("ours", "vits14", 4, "cpu", "fp32", compiled=False)
     names = [name for name, off in gpu.SWITCHED.items() if gpu.differs(gpu.replace(base, name=name, **off), base)]
     assert set(gpu.SWITCHED) - set(names) == {"not compiled", "fp32", "the standard way, compiled"}
-    assert gpu.same_losses([1.0, 2.0], [1.001, 2.001], "fp32")
-    assert not gpu.same_losses([1.0, 2.0], [1.0, 2.01], "fp32")
+
+
+def test_losses_may_differ_by_rounding_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    gpu = importlib.import_module("gpu")
+    ours, near, far = ({"precision": "fp32", "first_losses": [1.0, x]} for x in (2.0, 2.001, 2.01))
+    assert gpu.same_losses(near, ours)
+    assert not gpu.same_losses(far, ours)
+    assert gpu.same_losses(far, {**ours, "precision": "bf16"})
 
 
 @pytest.mark.gpu

@@ -58,7 +58,7 @@ def varlen_flash(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout) -> Tenso
 
     Errors: ConfigError where the installed torch or the device cannot run it.
     """
-    varlen_attn = _varlen(q.device.type, str(q.dtype).removeprefix("torch."))
+    varlen_attn = _varlen(q.device.type, q.dtype)
     offsets = _offsets(layout, q.device).to(torch.int32)
     longest = max(layout.sequence_lengths)
     return cast(Tensor, varlen_attn(q, k, v, offsets, offsets, longest, longest))
@@ -81,14 +81,14 @@ def _xformers() -> tuple[Any, Any]:
     return fmha, memory_efficient_attention
 
 
-def _varlen(device: str, dtype: str) -> Any:
+def _varlen(device: str, dtype: torch.dtype) -> Any:
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError as error:
         raise ConfigError(
             f'Attention backend "varlen" needs torch 2.10 or newer, found {torch.__version__}; choose attention=sdpa.'
         ) from error
-    if device != "cuda" or dtype not in ("float16", "bfloat16"):
+    if device != "cuda" or dtype not in (torch.float16, torch.bfloat16):
         raise ConfigError(
             f'Attention backend "varlen" runs on CUDA in half precision, found {dtype} on {device}; '
             "choose attention=sdpa or precision=bf16 on a GPU."
@@ -122,4 +122,4 @@ def check_backend(name: str, device: str, precision: str) -> None:
         if device != "cuda":
             raise ConfigError(f'Attention backend "xformers" runs on CUDA, found {device}; choose attention=sdpa.')
     if name == "varlen":
-        _varlen(device, {"fp32": "float32", "bf16": "bfloat16"}[precision])
+        _varlen(device, {"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
