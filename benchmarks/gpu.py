@@ -51,8 +51,11 @@ SAME_LOSS = {"fp32": 2e-3, "bf16": 3e-2}
 
 def run_row(row: Row) -> dict[str, Any]:
     """Measure a row: on a GPU in a process of its own, whose end, whatever it is, leaves the others alone."""
-    if not row.device.startswith("cuda"):
-        return measure(row)
+    return in_own_process(row) if row.device.startswith("cuda") else measure(row)
+
+
+def in_own_process(row: Row) -> dict[str, Any]:
+    """The numbers of a row, or "failed" and the last line that its process said."""
     command = [sys.executable, __file__, "--row", json.dumps(row.values())]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
@@ -61,7 +64,7 @@ def run_row(row: Row) -> dict[str, Any]:
 
 
 class Bench:
-    """Runs rows, prints a line for each, keeps what was found."""
+    """Runs rows, prints a line for each and keeps what was found in a file, so that a bench cut short is not lost."""
 
     def __init__(self, asked: argparse.Namespace) -> None:
         self._asked = asked
@@ -78,7 +81,20 @@ class Bench:
                 found["same_losses"] = same_losses(found, ours)
         self.rows.append({**found, "settings": row.values()})
         print(line(found), flush=True)
+        self._save()
         return found
+
+    def _save(self) -> None:
+        on_gpu = self._asked.device.startswith("cuda")
+        report = {
+            "device": torch.cuda.get_device_name(self._asked.device) if on_gpu else platform.processor() or "cpu",
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "aims": aims(self.rows),
+            "rows": self.rows,
+        }
+        self._asked.out.parent.mkdir(parents=True, exist_ok=True)
+        self._asked.out.write_text(json.dumps(report, indent=2) + "\n")
 
     def architecture(self, arch: str) -> None:
         """All sizes of ours and of the standard way, then the techniques at the largest size that both fit."""
@@ -180,16 +196,6 @@ def main() -> None:
     bench = Bench(asked)
     for arch in asked.arch:
         bench.architecture(TINY if arch == "tiny" else arch)
-    on_gpu = asked.device.startswith("cuda")
-    report = {
-        "device": torch.cuda.get_device_name(asked.device) if on_gpu else platform.processor() or "cpu",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "aims": aims(bench.rows),
-        "rows": bench.rows,
-    }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

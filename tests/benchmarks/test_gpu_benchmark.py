@@ -72,6 +72,15 @@ def test_a_row_that_does_not_fit_says_so(gpu_row: ModuleType) -> None:
     assert gpu_row.Row.of(json.loads(json.dumps(row.values()))) == row
 
 
+@pytest.mark.slow
+def test_a_row_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    gpu, row = importlib.import_module("gpu"), importlib.import_module("gpu_row").Row
+    tiny = row("ours", "vitp8", 2, "cpu", "fp32", 64, compiled=False, warm_up=1, steps=1)
+    assert gpu.in_own_process(tiny)["step_seconds"] > 0
+    assert "nonsense" in gpu.in_own_process(gpu.replace(tiny, device="nonsense"))["failed"]
+
+
 def test_images_through_the_loader(gpu_row: ModuleType) -> None:
     row = gpu_row.Row("data", "vitp8", 2, "cpu", "fp32", 64, compiled=False, data="synthetic", warm_up=1, steps=1)
     found = gpu_row.measure(row)
