@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tests.curation.small_pool import SmallPool, curated, make_small_pool
 
 from contracts.errors import MissingInput
 from curation import api
+from curation.report_step import PAIRS_SHOWN
 
 VOID = {"meta", "img", "br"}
 
@@ -40,6 +42,12 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(self.words)
+
+
+def pictures_by_section(text: str) -> dict[str, int]:
+    """How many pictures stand under each heading."""
+    sections = re.findall(r"<section><h2>(.*?)</h2>(.*?)</section>", text, re.DOTALL)
+    return {title: content.count("<img src='data:image/jpeg;base64,") for title, content in sections}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +84,11 @@ def test_the_page_shows_counts_groups_pairs_and_retrievals(small: SmallPool) -> 
     ):
         assert words in page.text
     assert len(page.pictures) >= report.pictures > 20
+    shown = pictures_by_section(Path(report.path).read_text())
+    assert shown["Largest duplicate groups"] == shown["Loosest duplicate groups"] == 4, "two groups of two"
+    assert shown["Pairs around the threshold 0.63"] == 2 * (2 + PAIRS_SHOWN)
+    assert shown["Brought by warm"] == 6 + 2 * 6, "six seed images with two images each"
+    assert shown["Composition"] == shown["Quarantine"] == 0
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.pictures)
     assert report.bytes == Path(report.path).stat().st_size < 2_000_000
 
@@ -120,6 +133,10 @@ def test_filters_and_a_balanced_sample_are_shown(tmp_path: Path) -> None:
     with api.open_engine("local") as engine:
         api.filter_images(small.workspace, config, engine)
         api.sample(small.workspace, config, engine, 8)
-    text = Page(Path(api.report(small.workspace, config).path).read_text()).text
+    page = Path(api.report(small.workspace, config).path).read_text()
+    shown = pictures_by_section(page)
+    assert shown["Images at the edge of the filters"] == 1 + 5, "the one that is too small, and five that just pass"
+    assert shown["Brought by balanced"] == 8 and shown["Clusters before and after balancing"] == 0
+    text = Page(page).text
     for words in ("short side px below 48", "Clusters before and after balancing", "the sample of 8 images"):
         assert words in text
