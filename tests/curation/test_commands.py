@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.curation.small_pool import SmallPool, curated
+from tests.curation.small_pool import SmallPool, curated, make_small_pool
 
 from curation.cli import main
 
@@ -56,6 +57,16 @@ def test_retrieve_build_verify_diff_report_one_after_the_other(curate: Run, smal
     code, out, _ = curate("report", "--out", tmp_path / "page.html", *here)
     assert code == 0
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_dedup_names_a_next_command_that_this_workspace_can_run(curate: Run, tmp_path: Path) -> None:
+    small = make_small_pool(tmp_path)
+    local = ("-w", small.workspace.root, "--engine", "local")
+    assert curate("ingest", *local)[0] == 0
+    assert "next: curate retrieve --seed warm" in curate("dedup", *local)[1]
+    settings = small.workspace.settings
+    settings.write_text(re.sub(r"(?m)^  warm: .*$", "", settings.read_text()).replace("\nseeds:", "\nseeds: {}"))
+    assert curate("dedup", *local)[1].rstrip().endswith("next: curate build")
 
 
 def test_explain_and_query_print_lines_or_json(curate: Run, small: SmallPool) -> None:

@@ -100,7 +100,9 @@ def dedup(
             show(swept.as_dict() if as_json else {}, "thresholds", as_json=as_json, lines=swept.lines())
             return
         report = api.dedup(session.workspace, session.config, session.engine, say)
-    show(report.counts() if not as_json else report.as_dict(), "dedup", as_json=as_json, lines=report.lines())
+    seed = next(iter(session.config.seeds), None)
+    lines = [*report.lines(), f"next: curate retrieve --seed {seed}" if seed else "next: curate build"]
+    show(report.counts() if not as_json else report.as_dict(), "dedup", as_json=as_json, lines=lines)
 
 
 def retrieve(

@@ -96,7 +96,7 @@ class DedupReport:
                 f"{self.maybe_pairs:,} pairs of kept images above {self.maybe_threshold:g} may be the same: they are "
                 "in dedup/maybe.parquet, and `curate report` shows those nearest to the threshold"
             )
-        return [*lines, "next: curate retrieve --seed imagenet"]
+        return lines
 
 
 def size_histogram(sizes: NDArray[np.int64]) -> dict[str, int]:
