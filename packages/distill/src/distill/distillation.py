@@ -167,6 +167,7 @@ def _loader_settings(planned: PlannedDistillation) -> LoaderSettings:
         masking=asked.masking if isinstance(asked, PrototypeObjective) and subset else MaskingSettings(probability=0),
         seed=config.run.seed,
         workers=plan.workers,
+        recolour_on_device=config.data.augment_on == "device",
         rank=rank(),
         world_size=plan.ranks,
         batches_per_step=plan.micro_batches,

@@ -35,6 +35,7 @@ from trainer.recipe import high_resolution_config, method_settings, schedule_set
 FREE_SETTINGS = (
     "data.workers",
     "data.remote",
+    "data.augment_on",
     "run.log_every_steps",
     "run.checkpoint_every_steps",
     "run.keep_checkpoints",
@@ -203,6 +204,7 @@ def loader_settings(planned: PlannedRun) -> LoaderSettings:
         masking=config.masking,
         seed=config.run.seed,
         workers=plan.workers,
+        recolour_on_device=config.data.augment_on == "device",
         rank=rank(),
         world_size=plan.ranks,
         batches_per_step=plan.micro_batches,

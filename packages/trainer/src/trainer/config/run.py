@@ -19,6 +19,11 @@ class DataSection(StrictModel):
         "also by address (s3://, gs://, https://, ...)",
     )
     workers: int | None = Field(None, ge=0, description="loader processes; none chooses by cores and device")
+    augment_on: Literal["workers", "device"] = Field(
+        "workers",
+        description="where colours, blur and solarisation of crops are made, with equal results; device: where the "
+        "model trains, which spares the workers that time",
+    )
     shuffle_shards: int = Field(
         SHUFFLE_SHARDS, ge=1, description="tars read by address whose images are shuffled together; fetched ahead"
     )

@@ -6,7 +6,7 @@ Runs in the worker processes. Pixels stay 8-bit here: a quarter of the bytes to 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contracts.errors import MissingInput, UserError
+from trainer.data.augment.batched import Recolouring, pack_recolouring, without_recolouring
 from trainer.data.augment.crops import enough_pixels, make_crops
-from trainer.data.augment.parameters import CropDraws
+from trainer.data.augment.parameters import CropDraws, CropParameters
 from trainer.data.augment.settings import AugmentationSettings
 from trainer.data.decode.image import BadImage, Canvas, decode_image
 from trainer.data.kept_memory import KeptMemory
@@ -35,6 +36,7 @@ class LoaderSettings:
     batch_size: images per batch and rank. patch_px: side of a patch, sets the mask grid. start_position: batches that
     were delivered before; the stream goes on from there. workers: processes that make batches, 0 for none but this.
     batches_per_step: batches that make one optimiser step; masks are dealt out over all of them.
+    recolour_on_device: workers cut, flip and resize; colours, blur and solarisation follow on the device, equally.
     batches_ahead: batches that each worker keeps ready. crop_sets: 0 cuts new crops in every epoch; else each image has
     so many sets of crops, which take turns. device: where batches are delivered, normalised there.
     """
@@ -51,12 +53,16 @@ class LoaderSettings:
     batches_per_step: int = 1
     batches_ahead: int = 2
     crop_sets: int = 0
+    recolour_on_device: bool = False
     device: str = "cpu"
 
 
 @dataclass(frozen=True)
 class RawBatch:
-    """A batch before normalisation, and the images that were left out of it: (key, reason)."""
+    """A batch before normalisation, and the images that were left out of it: (key, reason).
+
+    `recolouring`: what is left to be done to the global and to the local crops, if that is done on the device.
+    """
 
     global_crops: Tensor
     local_crops: Tensor
@@ -65,6 +71,16 @@ class RawBatch:
     skipped: tuple[tuple[str, str], ...]
     position: int
     crop_numbers: tuple[int, ...]
+    recolouring: tuple[Recolouring, Recolouring] | None = None
+
+    def pin_memory(self) -> RawBatch:
+        """The same batch in memory that a GPU copies from while it computes; called by torch's DataLoader."""
+        return replace(
+            self,
+            global_crops=self.global_crops.pin_memory(),
+            local_crops=self.local_crops.pin_memory(),
+            masks=self.masks.pin_memory(),
+        )
 
 
 class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
@@ -104,10 +120,14 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
         keys: list[str] = []
         numbers: list[int] = []
         skipped: list[tuple[str, str]] = []
+        drawn: list[list[CropParameters]] = []
         for row, image in enumerate(self._order.image_at(np.arange(first, first + size))):
             key, pixels = self._good_image(first + row, int(image), skipped)
             numbers.append(self._crop_number(first + row, key))
             crops = self._draws.of(pixels.shape[0], pixels.shape[1], numbers[-1])
+            if settings.recolour_on_device:
+                drawn.append(crops)
+                crops = [without_recolouring(crop) for crop in crops]
             make_crops(pixels, crops, augment, (global_crops[:, row], local_crops[:, row]))
             keys.append(key)
         return RawBatch(
@@ -118,7 +138,15 @@ class BatchMaker(torch.utils.data.Dataset[RawBatch | UserError]):
             tuple(skipped),
             position,
             tuple(numbers),
+            self._recolouring(drawn) if settings.recolour_on_device else None,
         )
+
+    def _recolouring(self, drawn: list[list[CropParameters]]) -> tuple[Recolouring, Recolouring]:
+        """Of the global and of the local crops of all images, in the order of the batch: crop by crop."""
+        by_crop = [[crops[number] for crops in drawn] for number in range(len(drawn[0]))]
+        augment = self._settings.augmentation
+        high, low = [crop for row in by_crop[:2] for crop in row], [crop for row in by_crop[2:] for crop in row]
+        return pack_recolouring(high, augment), pack_recolouring(low, augment)
 
     def _say_what_is_next(self, sample: int) -> None:
         window = self._order.window_at(sample)

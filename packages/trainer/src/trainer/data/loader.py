@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from contracts.errors import ConfigError, UserError
+from trainer.data.augment.batched import recolour_batch
 from trainer.data.augment.normalize import normalize
 from trainer.data.batch import CropBatch
 from trainer.data.batch_maker import BatchMaker, LoaderSettings, RawBatch
@@ -73,9 +74,13 @@ class BatchLoader:
         augment = self.settings.augmentation
         mean, std = per_channel(augment.mean, augment.channels), per_channel(augment.std, augment.channels)
         device = self.settings.device
+        high, low = (crops.to(device, non_blocking=True) for crops in (raw.global_crops, raw.local_crops))
+        if raw.recolouring is not None:
+            recolour_batch(high, raw.recolouring[0], augment)
+            recolour_batch(low, raw.recolouring[1], augment)
         return CropBatch(
-            normalize(raw.global_crops.to(device, non_blocking=True), mean, std, self._memory),
-            normalize(raw.local_crops.to(device, non_blocking=True), mean, std, self._memory),
+            normalize(high, mean, std, self._memory),
+            normalize(low, mean, std, self._memory),
             raw.masks.to(device, non_blocking=True),
             raw.keys,
             raw.position,

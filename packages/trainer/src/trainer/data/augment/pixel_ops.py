@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-_LUMA_16BIT = (19595, 38470, 7471)  # ITU-R 601-2
+LUMA_16BIT = (19595, 38470, 7471)  # ITU-R 601-2
 _ONE = 1 << 15  # 1 with 15 fractional bits
 _f = np.float32
 
 
 def luma(planes: Pixels) -> Pixels:
     """Gray value of every pixel: 0.299 R + 0.587 G + 0.114 B, rounded. Shapes: [3, H, W] -> [H, W]."""
-    red, green, blue = (plane.astype(np.uint32) * weight for plane, weight in zip(planes, _LUMA_16BIT, strict=True))
+    red, green, blue = (plane.astype(np.uint32) * weight for plane, weight in zip(planes, LUMA_16BIT, strict=True))
     gray: Pixels = ((red + green + blue + 0x8000) >> 16).astype(np.uint8)
     return gray
 
