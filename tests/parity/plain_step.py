@@ -1,114 +1,56 @@
 """A DINOv2 training step written once more, in float64, without any of trainer's code: each part in its plainest form.
 
-Separate forward passes per crop group, whole logits, attention by hand, AdamW and clipping spelled out. Sources: DINOv2
-(arXiv 2304.07193, section 4), iBOT (arXiv 2111.07832), KoLeo (arXiv 1806.03198), stochastic depth on sub-batches.
-Dimensions: B images per group, N tokens, D width, K prototypes.
+Separate forward passes per crop group, whole logits, all ranks in one process, AdamW and clipping spelled out. Sources:
+DINOv2 (arXiv 2304.07193, section 4), iBOT (arXiv 2111.07832), KoLeo (arXiv 1806.03198), Gram anchoring (DINOv3, arXiv
+2508.10104, section 4). Dimensions: B images of a rank, M masked patches, D width, K prototypes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as nn
+from tests.parity.plain_vit import Kept, PlainVit, below, head
 from torch import Tensor
-
-Weights = Mapping[str, Tensor]
-Kept = Sequence[tuple[Tensor, Tensor] | None] | None
-"""By block: the kept samples of attention and of the feed-forward part; None: all."""
-
-
-def below(weights: Weights, name: str) -> dict[str, Tensor]:
-    """The weights under a name, without it."""
-    return {key[len(name) + 1 :]: value for key, value in weights.items() if key.startswith(name + ".")}
 
 
 @dataclass(frozen=True)
-class PlainVit:
-    """Sizes of a ViT. `offset`: added to the grid before positions are resized, as the released code does."""
+class PlainBatch:
+    """What one rank sees: global crops [2 * B, ...], local crops [L * B, ...], masks [2 * B, N], and given draws.
 
-    heads: int
-    patch: int
-    grid: int
-    registers: int
-    swiglu: bool
-    offset: float
-    antialias: bool
+    kept, coordinates: of stochastic depth and of distorted rotary positions, for global and for local crops.
+    """
 
-    def positions(self, weights: Weights, height: int, width: int) -> Tensor:
-        """Position embeddings of a grid of patches."""
-        table = weights["pos_embed"]
-        if (height, width) == (self.grid, self.grid):
-            return table
-        grid = table[:, 1:].reshape(1, self.grid, self.grid, -1).permute(0, 3, 1, 2)
-        if self.offset:
-            scale = ((height + self.offset) / self.grid, (width + self.offset) / self.grid)
-            grid = nn.interpolate(grid, scale_factor=scale, mode="bicubic", antialias=self.antialias)
-        else:
-            grid = nn.interpolate(grid, size=(height, width), mode="bicubic", antialias=self.antialias)
-        return torch.cat([table[:, :1], grid.permute(0, 2, 3, 1).reshape(1, height * width, -1)], 1)
-
-    def __call__(self, weights: Weights, images: Tensor, masks: Tensor | None, kept: Kept) -> Tensor:
-        """Tokens after the last norm: class, registers, patches. Shapes: [B, C, H, W] -> [B, 1 + R + N, D]."""
-        batch, _, height, width = images.shape
-        height, width = height // self.patch, width // self.patch
-        projection = weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"]
-        tokens = nn.conv2d(images, *projection, stride=self.patch).flatten(2).transpose(1, 2)
-        if masks is not None:
-            tokens = torch.where(masks[..., None], weights["mask_token"][None], tokens)
-        tokens = torch.cat([weights["cls_token"].expand(batch, -1, -1), tokens], 1)
-        tokens = tokens + self.positions(weights, height, width)
-        if self.registers:
-            extra = weights["register_tokens"].expand(batch, -1, -1)
-            tokens = torch.cat([tokens[:, :1], extra, tokens[:, 1:]], 1)
-        for number in range(len({key.split(".")[1] for key in weights if key.startswith("blocks.")})):
-            block, chosen = below(weights, f"blocks.{number}"), kept[number] if kept else None
-            for place, branch in enumerate((self._attention, self._feed_forward)):
-                if chosen is None:
-                    tokens = tokens + branch(block, tokens)
-                else:
-                    rows = chosen[place]
-                    tokens = tokens.index_add(0, rows, branch(block, tokens[rows]) * (batch / len(rows)))
-        return _norm(weights, "norm", tokens)
-
-    def _attention(self, block: Weights, tokens: Tensor) -> Tensor:
-        batch, count, width = tokens.shape
-        normed = _norm(block, "norm1", tokens)
-        together = nn.linear(normed, block["attn.qkv.weight"], block["attn.qkv.bias"])
-        query, key, value = together.reshape(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        share = (query @ key.transpose(-2, -1) * (width // self.heads) ** -0.5).softmax(-1)
-        mixed = (share @ value).transpose(1, 2).reshape(batch, count, width)
-        return nn.linear(mixed, block["attn.proj.weight"], block["attn.proj.bias"]) * block["ls1.gamma"]
-
-    def _feed_forward(self, block: Weights, tokens: Tensor) -> Tensor:
-        normed = _norm(block, "norm2", tokens)
-        if self.swiglu:
-            gate, up = nn.linear(normed, block["mlp.w12.weight"], block["mlp.w12.bias"]).chunk(2, -1)
-            out = nn.linear(nn.silu(gate) * up, block["mlp.w3.weight"], block["mlp.w3.bias"])
-        else:
-            hidden = nn.gelu(nn.linear(normed, block["mlp.fc1.weight"], block["mlp.fc1.bias"]))
-            out = nn.linear(hidden, block["mlp.fc2.weight"], block["mlp.fc2.bias"])
-        return out * block["ls2.gamma"]
+    global_crops: Tensor
+    local_crops: Tensor
+    masks: Tensor
+    kept: tuple[Kept, Kept] = (None, None)
+    coordinates: tuple[Sequence[Tensor] | None, Sequence[Tensor] | None] = (None, None)
 
 
-def _norm(weights: Weights, name: str, tokens: Tensor) -> Tensor:
-    return nn.layer_norm(tokens, tokens.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
+@dataclass(frozen=True)
+class PlainWeights:
+    """Weights of the losses, the student's temperature, and how KoLeo looks for neighbours."""
+
+    dino: float = 1.0
+    ibot: float = 1.0
+    koleo: float = 0.1
+    min_distance: float = 0.0
+    distributed: bool = False
+    student_temp: float = 0.1
 
 
-def head(weights: Weights, tokens: Tensor) -> Tensor:
-    """Logits of prototypes. Shapes: [n, D] -> [n, K]."""
-    layers = sorted({int(key.split(".")[1]) for key in weights if key.startswith("mlp.")})
-    for number in layers:
-        tokens = nn.linear(tokens, weights[f"mlp.{number}.weight"], weights.get(f"mlp.{number}.bias"))
-        if number != layers[-1]:
-            tokens = nn.gelu(tokens)
-    tokens = nn.normalize(tokens, dim=-1, eps=1e-12)
-    if "last_layer.weight_g" not in weights:
-        return tokens @ weights["last_layer.weight"].T
-    direction = weights["last_layer.weight_v"]
-    return tokens @ (weights["last_layer.weight_g"] * direction / direction.norm(dim=1, keepdim=True)).T
+@dataclass
+class PlainGram:
+    """Gram anchoring: the teacher's backbone at some steps, and the crops' enlargement."""
+
+    weight: float
+    taken_at: Sequence[int]
+    enlarge: float = 1.0
+    anchor: dict[str, Tensor] = field(default_factory=dict)
 
 
 def sinkhorn_knopp(logits: Tensor, temperature: float, rounds: int = 3) -> Tensor:
@@ -122,12 +64,22 @@ def sinkhorn_knopp(logits: Tensor, temperature: float, rounds: int = 3) -> Tenso
     return (shares * samples).T
 
 
-def koleo(features: Tensor) -> Tensor:
-    """Minus the mean log distance of every row to its nearest. Shapes: [B, D]."""
-    units = nn.normalize(features, dim=-1, eps=1e-8)
-    likeness = (units @ units.T).detach().clone()
-    likeness.fill_diagonal_(-1)
-    return -torch.log(nn.pairwise_distance(units, units[likeness.argmax(1)], 2, 1e-8) + 1e-8).mean()
+def koleo(features: Tensor, everyone: Tensor, first: int, min_distance: float) -> Tensor:
+    """Minus the mean log distance of every row to its nearest; row i is row first + i of everyone. Shapes: [B, D]."""
+    units, others = (nn.normalize(x, dim=-1, eps=1e-8) for x in (features, everyone))
+    total = torch.zeros((), dtype=torch.float64)
+    for row, unit in enumerate(units):
+        likeness = (others @ unit).detach().clone()
+        likeness[first + row] = -2
+        distance = (unit - others[likeness.argmax()] + 1e-8).norm()
+        total = total - torch.log(torch.clamp(distance, min=min_distance) + 1e-8)
+    return total / len(units)
+
+
+def cosines(patches: Tensor) -> Tensor:
+    """Likeness of every pair of patches of an image. Shapes: [B, N, D] -> [B, N, N]."""
+    units = patches / patches.norm(dim=-1, keepdim=True)
+    return torch.einsum("bnd,bmd->bnm", units, units)
 
 
 @dataclass
@@ -157,48 +109,101 @@ class PlainStep:
     shared: bool
     centers: Centers | None
     decay: float
-    depth: int
+    patch_embed: float
+    weights: PlainWeights = PlainWeights()
+    gram: PlainGram | None = None
 
     def __post_init__(self) -> None:
         self.moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in self.student.items()}
         self.steps = 0
+        self.patch_head = "dino_head" if self.shared else "ibot_head"
+        self.first = 1 + self.vit.registers
 
-    def losses(
-        self, crops: tuple[Tensor, Tensor], masks: Tensor, temperature: float, kept: tuple[Kept, Kept]
-    ) -> dict[str, Tensor]:
-        """The terms as back-propagated. `crops`, `kept`: of global and local crops."""
-        first = 1 + self.vit.registers
-        patch_head = "dino_head" if self.shared else "ibot_head"
-        with torch.no_grad():
-            seen = self.vit(below(self.teacher, "backbone"), crops[0], None, None)
-            image = head(below(self.teacher, "dino_head"), seen[:, 0])
-            patch = head(below(self.teacher, patch_head), seen[:, first:][masks])
-            if self.centers is None:
-                image_targets, patch_targets = (sinkhorn_knopp(logits, temperature) for logits in (image, patch))
-            else:
-                image_targets, patch_targets = self.centers.targets(image, patch, temperature)
-        tokens = self.vit(below(self.student, "backbone"), crops[0], masks, kept[0])
-        views = crops[1].shape[0] // (crops[0].shape[0] // 2)
+    def losses(self, ranks: Sequence[PlainBatch], temperature: float) -> dict[str, Tensor]:
+        """The terms as back-propagated, means over ranks."""
+        if self.gram is not None and self.steps in self.gram.taken_at:
+            self.gram.anchor = {name: p.clone() for name, p in below(self.teacher, "backbone").items()}
+        image, patch = self._targets(ranks, temperature)
+        backbone = below(self.student, "backbone")
+        seen = [self.vit(backbone, b.global_crops, b.masks, b.kept[0], b.coordinates[0]) for b in ranks]
+        totals: dict[str, Tensor] = {}
+        for rank, (batch, tokens) in enumerate(zip(ranks, seen, strict=True)):
+            terms = self._image_terms(batch, tokens, image[rank])
+            terms["ibot"] = self.weights.ibot * self._patch_term(batch, tokens, patch[rank])
+            terms["koleo"] = self.weights.koleo * self._spread(seen, rank)
+            if self.gram is not None:
+                terms["gram"] = self.gram.weight * self._gram_term(self.gram, batch, tokens)
+            for name, value in terms.items():
+                totals[name] = totals.get(name, torch.zeros(())) + value / len(ranks)
+        return totals
+
+    @torch.no_grad()
+    def _targets(self, ranks: Sequence[PlainBatch], temperature: float) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Of class tokens and of masked patches, balanced or centered over all ranks, by rank."""
+        images, patches = [], []
+        for batch in ranks:
+            tokens = self.vit(below(self.teacher, "backbone"), batch.global_crops)
+            images.append(head(below(self.teacher, "dino_head"), tokens[:, 0]))
+            patches.append(head(below(self.teacher, self.patch_head), tokens[:, self.first :][batch.masks]))
+        image, patch = torch.cat(images), torch.cat(patches)
+        if self.centers is None:
+            image, patch = sinkhorn_knopp(image, temperature), sinkhorn_knopp(patch, temperature)
+        else:
+            image, patch = self.centers.targets(image, patch, temperature)
+        return image.split([len(x) for x in images]), patch.split([len(x) for x in patches])
+
+    def _logs(self, name: str, features: Tensor) -> Tensor:
+        return (head(below(self.student, name), features) / self.weights.student_temp).log_softmax(-1)
+
+    def _image_terms(self, batch: PlainBatch, tokens: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Every crop against the teacher's other views."""
+        views = batch.local_crops.shape[0] // (batch.global_crops.shape[0] // 2)
         pairs = 2 + 2 * views
-
-        def logs(name: str, features: Tensor) -> Tensor:
-            return (head(below(self.student, name), features) / 0.1).log_softmax(-1)
-
         local = torch.zeros((), dtype=torch.float64)
         if views:
-            small = self.vit(below(self.student, "backbone"), crops[1], None, kept[1])[:, 0]
-            for view in logs("dino_head", small).chunk(views):
-                local = local + sum(-(target * view).sum(-1).mean() for target in image_targets.chunk(2)) / pairs
-        swapped = torch.cat(image_targets.chunk(2)[::-1])
-        whole = -(swapped * logs("dino_head", tokens[:, 0])).sum(-1).mean()
-        share = (1 / masks.sum(-1).clamp(min=1))[:, None].expand_as(masks)[masks]
-        masked = -(patch_targets * logs(patch_head, tokens[:, first:][masks])).sum(-1)
-        return {
-            "dino_local": local,
-            "dino_global": 2 * whole / pairs,
-            "koleo": 0.1 * sum(koleo(crop) for crop in tokens[:, 0].chunk(2)),
-            "ibot": (masked * share).sum() / len(masks),
-        }
+            backbone = below(self.student, "backbone")
+            small = self.vit(backbone, batch.local_crops, None, batch.kept[1], batch.coordinates[1])[:, 0]
+            for view in self._logs("dino_head", small).chunk(views):
+                local = local + sum(-(target * view).sum(-1).mean() for target in targets.chunk(2)) / pairs
+        swapped = torch.cat(targets.chunk(2)[::-1])
+        whole = -(swapped * self._logs("dino_head", tokens[:, 0])).sum(-1).mean()
+        return {"dino_local": self.weights.dino * local, "dino_global": self.weights.dino * 2 * whole / pairs}
+
+    def _patch_term(self, batch: PlainBatch, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Mean over all crops of the mean over the masked patches of each."""
+        masks = batch.masks
+        masked = -(targets * self._logs(self.patch_head, tokens[:, self.first :][masks])).sum(-1)
+        share = (1 / masks.sum(-1).clamp(min=1).double())[:, None].expand_as(masks)[masks]
+        return (masked * share).sum() / len(masks)
+
+    def _spread(self, seen: Sequence[Tensor], rank: int) -> Tensor:
+        """KoLeo of both global crops, with neighbours on this rank or on all."""
+        total = torch.zeros((), dtype=torch.float64)
+        for crop in range(2):
+            by_rank = [tokens[:, 0].chunk(2)[crop] for tokens in seen]
+            own, first = by_rank[rank], sum(len(rows) for rows in by_rank[:rank])
+            everyone, first = (torch.cat(by_rank), first) if self.weights.distributed else (own, 0)
+            total = total + koleo(own, everyone, first, self.weights.min_distance)
+        return total
+
+    def _gram_term(self, gram: PlainGram, batch: PlainBatch, tokens: Tensor) -> Tensor:
+        """Mean squared difference to the anchor's likenesses; 0 before there is an anchor."""
+        if not gram.anchor:
+            return torch.zeros((), dtype=torch.float64)
+        crops, side = batch.global_crops, batch.global_crops.shape[-1] // self.vit.patch
+        with torch.no_grad():
+            if gram.enlarge == 1:
+                wanted = self.vit(gram.anchor, crops)[:, self.first :]
+            else:
+                large = nn.interpolate(crops, scale_factor=gram.enlarge, mode="bicubic")
+                maps = (
+                    self.vit(gram.anchor, large)[:, self.first :]
+                    .transpose(1, 2)
+                    .unflatten(2, (-1, round(side * gram.enlarge)))
+                )
+                maps = nn.interpolate(maps, size=(side, side), mode="bicubic", antialias=True)
+                wanted = maps.flatten(2).transpose(1, 2)
+        return ((cosines(tokens[:, self.first :]) - cosines(wanted)) ** 2).mean()
 
     @torch.no_grad()
     def update(self, knobs: Any, clip: float) -> dict[str, float]:
@@ -229,11 +234,12 @@ class PlainStep:
         parameter.sub_(rate * (mean / (1 - 0.9**self.steps)) / unbiased)
 
     def _rate_of(self, name: str, short: str) -> float:
-        """Layer-wise decay, and a fifth for the patch embedding."""
+        """Layer-wise decay, and less for the patch embedding."""
         if not name.startswith("backbone."):
             return 1.0
+        depth = self.vit.depth(below(self.student, "backbone"))
         if short.startswith("blocks."):
             layer = int(short.split(".")[1]) + 1
         else:
-            layer = self.depth + 1 if short.startswith("norm") else 0
-        return self.decay ** (self.depth + 1 - layer) * (0.2 if "patch_embed" in short else 1.0)
+            layer = depth + 1 if short.startswith("norm") else 0
+        return self.decay ** (depth + 1 - layer) * (self.patch_embed if "patch_embed" in short else 1.0)

@@ -25,7 +25,7 @@ def test_scores_depend_on_the_offset_alone() -> None:
 
 
 def test_coordinates_are_patch_centres_per_axis() -> None:
-    coords = patch_coordinates((2, 4), torch.device("cpu"))
+    coords = patch_coordinates((2, 4), torch.zeros(1))
     assert coords[:, 0].tolist() == [-0.5] * 4 + [0.5] * 4
     assert coords[:4, 1].tolist() == [-0.75, -0.25, 0.25, 0.75]
 
@@ -44,7 +44,7 @@ def test_distortions_are_drawn_in_training_only() -> None:
 
 
 def test_each_distortion_stays_within_its_bound() -> None:
-    plain = patch_coordinates((4, 4), torch.device("cpu"))
+    plain = patch_coordinates((4, 4), torch.zeros(1))
     for seed in range(20):
         generator = torch.Generator().manual_seed(seed)
         shifted = AxialRope(8, RopeSettings(shift=0.2))._distorted(plain, generator) - plain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -75,8 +76,7 @@ def finish_step(
         optimizer.zero_grad(set_to_none=True)
         return report
     if clip_norm is not None:
-        norms = {name: torch.tensor(norm) for name, norm in report.clip_norms.items()}
-        clip_gradients(method.student, norms, clip_norm)
+        clip_gradients(method.student, report.clip_norms, clip_norm)
     apply_knobs(optimizer, knobs)
     optimizer.step()
     method.after_step(knobs)
@@ -109,10 +109,11 @@ def _sums(tables: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _fetch(agreed: Sequence[dict[str, Tensor]], own: dict[str, Tensor]) -> list[float]:
-    """Scalars from the device, in one transfer; those of `agreed` as means over ranks."""
-    values = [value.detach().float().reshape(()) for table in agreed for value in table.values()]
+    """Scalars from the device, in one transfer; those of `agreed` as means over ranks. At least float32."""
+    wide = reduce(torch.promote_types, (value.dtype for table in agreed for value in table.values()), torch.float32)
+    values = [value.detach().to(wide).reshape(()) for table in agreed for value in table.values()]
     means = sum_over_ranks(torch.stack(values)) / world_size()
-    rest = [value.detach().float().reshape(1) for value in own.values()]
+    rest = [value.detach().to(wide).reshape(1) for value in own.values()]
     numbers: list[float] = torch.cat([means, *rest]).tolist()
     return numbers
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from trainer.layers.attention import Attention, PackedContext
@@ -80,7 +81,8 @@ class Block(nn.Module):
         chosen = x.index_select(0, rows)
         residual = self._feed_forward(chosen)
         if draw is not None:
-            residual = residual * residual_scales(draw.ffn, layout, x.device)[rows, None]
+            precision = torch.promote_types(residual.dtype, torch.float32)
+            residual = residual * residual_scales(draw.ffn, layout, x.device, precision)[rows, None]
         return chosen + residual
 
     def _feed_forward(self, rows: Tensor) -> Tensor:

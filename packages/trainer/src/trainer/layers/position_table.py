@@ -42,7 +42,7 @@ def resampling_named(name: str) -> Resampling:
 
 
 def resample_position_table(table: Tensor, grid: tuple[int, int], convention: Resampling) -> Tensor:
-    """The table for another grid, computed in float32; unchanged when a square grid has as many patches already.
+    """The table for another grid, in float32 at least; unchanged when a square grid has as many patches already.
 
     Shapes: [1, 1 + M * M, D] -> [1, 1 + h * w, D].
     """
@@ -51,7 +51,8 @@ def resample_position_table(table: Tensor, grid: tuple[int, int], convention: Re
     if grid == (side, side):
         return table
     h, w = grid
-    patches = table[:, 1:].float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    wide = torch.promote_types(table.dtype, torch.float32)
+    patches = table[:, 1:].to(wide).reshape(1, side, side, -1).permute(0, 3, 1, 2)
     if convention.offset:
         factors = ((h + convention.offset) / side, (w + convention.offset) / side)
         patches = F.interpolate(patches, scale_factor=factors, mode="bicubic", antialias=convention.antialias)

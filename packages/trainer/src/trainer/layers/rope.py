@@ -53,7 +53,7 @@ class AxialRope(nn.Module):
 
     def tables(self, grid: tuple[int, int], prefix: int, generator: torch.Generator | None = None) -> RotaryTables:
         """Rotations of one sample's tokens; in training mode the coordinates are distorted by fresh draws."""
-        coords = self._distorted(patch_coordinates(grid, self.periods.device), generator)
+        coords = self._distorted(patch_coordinates(grid, self.periods), generator)
         angles = (2 * math.pi * coords[:, :, None] / self.periods).flatten(1).repeat(1, 2)
         cos = torch.cat([torch.ones_like(angles[:1]).expand(prefix, -1), angles.cos()])
         sin = torch.cat([torch.zeros_like(angles[:1]).expand(prefix, -1), angles.sin()])
@@ -72,9 +72,13 @@ class AxialRope(nn.Module):
         return coords
 
 
-def patch_coordinates(grid: tuple[int, int], device: torch.device) -> Tensor:
-    """Centres of the patches in [-1, 1], each axis apart. Shapes: [h * w, 2] (row, column)."""
-    rows, columns = ((torch.arange(n, device=device) + 0.5) / n * 2 - 1 for n in grid)
+def patch_coordinates(grid: tuple[int, int], like: Tensor) -> Tensor:
+    """Centres of the patches in [-1, 1], each axis apart, in the precision of `like`, float32 at least.
+
+    Shapes: [h * w, 2] (row, column).
+    """
+    wide = torch.promote_types(like.dtype, torch.float32)
+    rows, columns = ((torch.arange(n, device=like.device, dtype=wide) + 0.5) / n * 2 - 1 for n in grid)
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1).flatten(0, 1)
 
 

@@ -79,10 +79,12 @@ def draws_on(draws: DepthDraws, device: torch.device) -> DepthDraws:
     return [draw and BlockDraw(attention=moved(draw.attention), ffn=moved(draw.ffn)) for draw in draws]
 
 
-def residual_scales(indices: Sequence[Tensor], layout: PackedLayout, device: torch.device) -> Tensor:
+def residual_scales(
+    indices: Sequence[Tensor], layout: PackedLayout, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """What multiplies the residual of every packed row: b / keep for kept samples, 0 for others. Shapes: [T]."""
     scales = [
-        torch.zeros(b, device=kept.device).index_fill(0, kept, b / len(kept)).repeat_interleave(tokens)
+        torch.zeros(b, device=kept.device, dtype=dtype).index_fill(0, kept, b / len(kept)).repeat_interleave(tokens)
         for kept, (b, tokens) in zip(indices, layout.groups, strict=True)
     ]
     return torch.cat(scales).to(device, non_blocking=True)

@@ -38,7 +38,7 @@ def dino_local_segment(local: Tensor, targets: TargetRows, batch: DinoBatch, sca
     Shapes: local [L * B, H], targets of 2 * B rows (view 0, then view 1).
     """
     both_views = mean_rows(targets, views=2, images=batch.images)
-    weights = local.new_full((batch.images,), 2.0 / (batch.step_images * batch.pairs), dtype=torch.float32)
+    weights = _even_weights(local, batch.images, 2.0 / (batch.step_images * batch.pairs))
     return Segment(local, both_views, weights, scale)
 
 
@@ -48,7 +48,7 @@ def dino_global_segment(global_: Tensor, targets: TargetRows, batch: DinoBatch, 
     Shapes: global_ [2 * B, H], targets of 2 * B rows (view 0, then view 1).
     """
     other_view = global_.roll(batch.images, dims=0)
-    weights = global_.new_full((2 * batch.images,), 1.0 / (batch.step_images * batch.pairs), dtype=torch.float32)
+    weights = _even_weights(global_, 2 * batch.images, 1.0 / (batch.step_images * batch.pairs))
     return Segment(other_view, targets, weights, scale)
 
 
@@ -64,3 +64,8 @@ def dino_global_loss(
 ) -> Tensor:
     """The loss of dino_global_segment on its own. Shapes: global_ [2 * B, H], prototypes [K, H] -> scalar."""
     return prototype_cross_entropy(dino_global_segment(global_, targets, batch), prototypes, student_temp)
+
+
+def _even_weights(features: Tensor, rows: int, weight: float) -> Tensor:
+    """One weight for all rows, in the precision that the loss is computed in. Shapes: [rows]."""
+    return features.new_full((rows,), weight, dtype=torch.promote_types(features.dtype, torch.float32))

@@ -30,10 +30,10 @@ class PatchChoice:
         return patches.flatten(0, 1).index_select(0, self.indices)
 
 
-def masked_patches(masks: Tensor) -> PatchChoice:
-    """The masked patches of every crop. Shapes: masks bool [2 * B, N]."""
+def masked_patches(masks: Tensor, dtype: torch.dtype = torch.float32) -> PatchChoice:
+    """The masked patches of every crop, their weights in `dtype`. Shapes: masks bool [2 * B, N]."""
     indices = masks.flatten().nonzero().squeeze(1)
-    weights = (1.0 / masks.sum(-1).clamp_min(1)).unsqueeze(-1).expand_as(masks)
+    weights = masks.sum(-1).clamp_min(1).to(dtype).reciprocal().unsqueeze(-1).expand_as(masks)
     return PatchChoice(indices, weights.flatten().index_select(0, indices))
 
 

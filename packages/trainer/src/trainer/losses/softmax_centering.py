@@ -72,6 +72,7 @@ def _mean_over_ranks(features: Tensor, prototypes: Tensor) -> Tensor | None:
     """
     if world_size() == 1 and not features.shape[0]:
         return None
-    rows = features.new_tensor([features.shape[0]], dtype=torch.float32)
-    total = sum_over_ranks(torch.cat([features.float().sum(0), rows]))
-    return F.linear(total[:-1] / total[-1].clamp_min(1.0), prototypes.float())[None]
+    wide = torch.promote_types(features.dtype, torch.float32)
+    rows = features.new_tensor([features.shape[0]], dtype=wide)
+    total = sum_over_ranks(torch.cat([features.to(wide).sum(0), rows]))
+    return F.linear(total[:-1] / total[-1].clamp_min(1.0), prototypes.to(wide))[None]

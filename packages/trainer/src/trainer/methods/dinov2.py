@@ -67,7 +67,8 @@ class DinoV2(Method):
         """
         if self.gram is not None:
             self.gram.before_step(_backbone(self.teacher), knobs.step)
-        choices = [masked_patches(batch.masks) for batch in batches]
+        wide = torch.promote_types(batches[0].global_crops.dtype, torch.float32)
+        choices = [masked_patches(batch.masks, wide) for batch in batches]
         dino, ibot = self._teacher_targets(batches, choices, knobs.teacher_temp)
         images = [batch.global_crops.shape[0] // 2 for batch in batches]
         dino_row = ibot_row = 0
@@ -170,8 +171,10 @@ class DinoV2(Method):
         student = self._student_view(cls, local, patches)
         weights = PrototypeWeights(s.dino_weight, s.ibot_weight, s.student_temp)
         total, losses = prototype_losses(student, targets, weights)
-        spread = [koleo_loss(crop, s.koleo_min_distance, s.koleo_distributed) for crop in cls.chunk(2)]
-        koleo = s.koleo_weight * share * torch.stack(spread).sum()
+        koleo = total.new_zeros(())
+        if s.koleo_weight:
+            spread = [koleo_loss(crop, s.koleo_min_distance, s.koleo_distributed) for crop in cls.chunk(2)]
+            koleo = s.koleo_weight * share * torch.stack(spread).sum()
         terms = {
             "dino_local": s.dino_weight * losses["dino_local"],
             "dino_global": s.dino_weight * losses["dino_global"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
@@ -20,12 +22,12 @@ def gradient_norms(modules: nn.ModuleDict) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def clip_gradients(modules: nn.ModuleDict, norms: dict[str, Tensor], max_norm: float) -> None:
+def clip_gradients(modules: nn.ModuleDict, norms: Mapping[str, float], max_norm: float) -> None:
     """Scale each entry's gradients down to `max_norm` where its norm is larger, as torch.nn.utils does."""
     for name, module in modules.items():
         gradients = _gradients(module)
-        if gradients:
-            factor = torch.clamp(max_norm / (norms[name] + EPS), max=1.0).to(gradients[0].device)
+        factor = max_norm / (norms[name] + EPS) if gradients else 1.0
+        if factor < 1.0:
             torch._foreach_mul_(gradients, factor)
 
 
