@@ -39,8 +39,8 @@ def sinkhorn_targets(
 ) -> TargetRows:
     """The same targets from bottleneck features, without holding more than `held_elements` logits.
 
-    In chunks every iteration is one pass over the rows, and what remains is one bias per prototype: a row of targets is
-    softmax(logits / temp + bias).
+    In chunks every iteration is one pass over the rows (the first one, where v = 1 before rows are shifted, also finds
+    the largest logits), and what remains is one bias per prototype: a row of targets is softmax(logits / temp + bias).
     Shapes: features [M, H], prototypes [K, H].
     """
     (M, _), K = features.shape, len(prototypes)
@@ -56,13 +56,14 @@ def sinkhorn_targets(
     def passes() -> Iterator[Tensor]:
         return (scaled_logits(a, min(a + chunk, M)) for a in range(0, M, chunk))
 
-    largest = _largest(passes())
-    u = torch.ones_like(largest)
-    for iteration in range(iterations):
+    here, total = _largest_and_sums(passes())
+    largest = max_over_ranks(here)
+    u = _largest_is_one(sum_over_ranks(total * (here - largest).exp()).reciprocal())
+    for _ in range(iterations - 1):
         total = torch.zeros_like(largest)
         for z in passes():
-            E, v = _exponentials(z, largest)
-            total += (v if iteration == 0 else (E @ u).reciprocal()) @ E
+            E, _ = _exponentials(z, largest)
+            total += (E @ u).reciprocal() @ E
         u = _largest_is_one(sum_over_ranks(total).reciprocal())
     bias = u.log() - largest
     return lambda start, stop: torch.softmax(scaled_logits(start, stop).add_(bias), dim=-1)
@@ -70,7 +71,7 @@ def sinkhorn_targets(
 
 def _balance(z: Tensor, iterations: int) -> Tensor:
     """Targets in place of the logits over the temperature. Shapes: [M, K] -> [M, K]."""
-    E, v = _exponentials(z, _largest([z]))
+    E, v = _exponentials(z, _largest(z))
     for _ in range(iterations):
         u = _largest_is_one(sum_over_ranks(v @ E).reciprocal())
         v = (E @ u).reciprocal()
@@ -89,11 +90,20 @@ def _largest_is_one(u: Tensor) -> Tensor:
     return u / u.amax()
 
 
-def _largest(chunks: Iterator[Tensor] | list[Tensor]) -> Tensor:
-    """Each prototype's largest value over the rows of all chunks and ranks. Shapes: [m, K] each -> [K]."""
-    largest: Tensor | None = None
-    for chunk in chunks:
-        top = chunk.amax(0) if len(chunk) else chunk.new_full(chunk.shape[1:], -torch.inf)
-        largest = top if largest is None else torch.maximum(largest, top)
-    assert largest is not None, "no chunk of logits"
-    return max_over_ranks(largest)
+def _largest(z: Tensor) -> Tensor:
+    """Each prototype's largest value over the rows of all ranks. Shapes: [m, K] -> [K]."""
+    return max_over_ranks(z.amax(0) if len(z) else z.new_full(z.shape[1:], -torch.inf))
+
+
+def _largest_and_sums(chunks: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
+    """Each prototype's largest value on this rank, and the sum of exp(z - largest), chunk by chunk; chunks are used up.
+
+    Shapes: [m, K] each -> [K], [K].
+    """
+    first = next(chunks)
+    largest = first.amax(0)
+    total = first.sub_(largest).exp_().sum(0)
+    for z in chunks:
+        before, largest = largest, torch.maximum(largest, z.amax(0))
+        total = total * (before - largest).exp() + z.sub_(largest).exp_().sum(0)
+    return largest, total
