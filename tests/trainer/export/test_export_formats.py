@@ -30,7 +30,13 @@ def folder(path: Path, **fields: object) -> Path:
 @pytest.mark.parametrize(("ffn", "registers"), [("mlp", 0), ("swiglu", 3)])
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("hf", ""), ("official", "pretrain.pth"), ("official", "teacher_checkpoint.pth"), ("timm", "model.safetensors")],
+    [
+        ("hf", ""),
+        ("official", "pretrain.pth"),
+        ("official", "teacher_checkpoint.pth"),
+        ("timm", "model.safetensors"),
+        ("timm", ""),
+    ],
 )
 def test_an_export_reads_back(tmp_path: Path, name: str, file: str, ffn: str, registers: int) -> None:
     made = folder(tmp_path / "made", ffn=ffn, registers=registers)
@@ -40,7 +46,7 @@ def test_an_export_reads_back(tmp_path: Path, name: str, file: str, ffn: str, re
     images = torch.randn(2, 3, 16, 16)
     model = load_model(made)
     assert torch.allclose(back.backbone(images).patches, model.backbone(images).patches, atol=1e-5)
-    assert ("dino_head" in back.heads) == (file in ("", "teacher_checkpoint.pth"))
+    assert ("dino_head" in back.heads) == (name != "timm" and file in ("", "teacher_checkpoint.pth"))
 
 
 def test_timm_arguments_tell_the_shape(tmp_path: Path) -> None:
@@ -48,7 +54,16 @@ def test_timm_arguments_tell_the_shape(tmp_path: Path) -> None:
     config = read_json(tmp_path / "out" / "config.json")
     assert config["model_args"]["reg_tokens"] == 3
     assert config["model_args"]["mlp_ratio"] == pytest.approx(2 * 344 / 128)
-    assert config["model_args"]["mlp_layer"] == "SwiGLUPacked"
+    assert config["architecture"] == "vit_giant_patch14_dinov2"  # which brings SwiGLU
+
+
+@pytest.mark.parametrize("width", [64, 448, 1088])
+def test_timms_ratio_gives_the_hidden_width_when_it_is_cut_to_a_whole_number(tmp_path: Path, width: int) -> None:
+    made = folder(tmp_path / "made", ffn="swiglu", embed_dim=width, depth=1, num_heads=1)
+    export_as(made, "timm", tmp_path / "out")
+    arguments = read_json(tmp_path / "out" / "config.json")["model_args"]
+    hidden = load_model(made).backbone.state_dict()["blocks.0.mlp.w3.weight"].shape[1]
+    assert int(arguments["embed_dim"] * arguments["mlp_ratio"]) == 2 * hidden
 
 
 @pytest.mark.parametrize("name", ["hf", "timm"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,10 @@ def to_official(model: LoadedModel, backbone: VisionTransformer, out: Path) -> d
     return {"files": sorted(file.name for file in out.iterdir())}
 
 
+# timm takes the kind of feed-forward layer from the architecture's name alone; all other sizes are model_args.
+TIMM_ARCHITECTURES = {"mlp": "vit_base_patch14_dinov2", "swiglu": "vit_giant_patch14_dinov2"}
+
+
 def to_timm_folder(model: LoadedModel, backbone: VisionTransformer, out: Path) -> dict[str, Any]:
     """model.safetensors and config.json as timm keeps them on the hub. Errors: ConfigError where timm has no place.
 
@@ -82,10 +87,10 @@ def to_timm_folder(model: LoadedModel, backbone: VisionTransformer, out: Path) -
     }
     said = model.description
     config = {
-        "architecture": "vit_base_patch14_dinov2",
+        "architecture": TIMM_ARCHITECTURES[s.ffn],
         "num_classes": 0,
         "num_features": s.embed_dim,
-        "model_args": arguments | ({"mlp_layer": "SwiGLUPacked", "act_layer": "silu"} if s.ffn == "swiglu" else {}),
+        "model_args": arguments,
         "pretrained_cfg": {
             "input_size": [s.in_channels, s.image_size, s.image_size],
             "mean": list(said.mean),
@@ -165,8 +170,11 @@ def _must_be_plain(backbone: VisionTransformer, format_name: str) -> None:
 
 
 def _timm_ratio(backbone: VisionTransformer) -> float:
-    """timm's mlp_ratio counts the fused SwiGLU projection: 2 * hidden / width."""
+    """timm's mlp_ratio counts the fused SwiGLU projection, 2 * hidden / width, whose product with the width it cuts to
+    a whole number."""
     s = backbone.settings
-    if s.ffn == "swiglu":
-        return float(2 * _state(backbone)["blocks.0.mlp.w3.weight"].shape[1] / s.embed_dim)
-    return s.mlp_ratio
+    if s.ffn != "swiglu":
+        return s.mlp_ratio
+    fused = 2 * _state(backbone)["blocks.0.mlp.w3.weight"].shape[1]
+    ratio = fused / s.embed_dim
+    return ratio if int(ratio * s.embed_dim) == fused else math.nextafter(ratio, math.inf)

@@ -9,12 +9,15 @@ from torch import nn
 
 from contracts.config import config_sha256
 from contracts.errors import BrokenArtifact, ConfigError
+from contracts.model_folder import BACKBONE_FILE
 from contracts.publish import sha256_file
+from trainer.export.find_model import find_model
 from trainer.export.foreign_backbone import ForeignBackbone
 from trainer.export.heads_file import build_heads
 from trainer.export.infer_settings import infer_settings
 from trainer.export.model_folder import LoadedModel, ModelDescription, export_model, load_model
 from trainer.export.read_checkpoint import read_checkpoint
+from trainer.export.timm_layout import timm_folder
 from trainer.layers.position_table import resample_position_table, resampling_named
 from trainer.models.sizes import MODEL_SIZES
 from trainer.models.vision_transformer import VisionTransformer, VitSettings
@@ -28,7 +31,7 @@ def import_model(
     num_heads: int | None = None,
     resampling: str | None = None,
 ) -> LoadedModel:
-    """Read a checkpoint file, a Hugging Face folder or a hub id and publish a model folder; returns it opened.
+    """Read a checkpoint file, a folder or a hub id (Hugging Face, timm) and publish a model folder; returns it opened.
 
     image_px: resize the position table to this native image side. num_heads: attention heads of an unusual model.
     resampling: convention of the model off its native grid; None takes that of the released models.
@@ -72,6 +75,10 @@ def _from_file(file: Path, num_heads: int | None) -> Parts:
 
 
 def _from_folder(spec: Path | str, num_heads: int | None) -> Parts:
+    folder = find_model(spec)
+    if (timm := timm_folder(folder)) is not None:
+        backbone, heads, said = _from_file(folder / BACKBONE_FILE, num_heads or timm.num_heads)
+        return backbone, heads, replace(said, mean=timm.mean or said.mean, std=timm.std or said.std)
     if num_heads is not None:
         raise ConfigError(f"--num-heads is for checkpoint files; {spec} has a config.json that says it")
     model = load_model(spec)

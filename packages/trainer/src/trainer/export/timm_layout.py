@@ -6,10 +6,14 @@ Dimensions: N patches, R registers, D width.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from contracts.model_folder import CONFIG_FILE
+from contracts.publish import read_json
 from trainer.export.name_maps import TIMM, TIMM_SWIGLU
 
 
@@ -35,3 +39,23 @@ def from_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         official["pos_embed"] = torch.cat([table.new_zeros(1, 1, table.shape[-1]), table], dim=1)
     official["mask_token"] = official["cls_token"].new_zeros(1, official["cls_token"].shape[-1])
     return official
+
+
+@dataclass(frozen=True)
+class TimmFolder:
+    """What the config.json of a folder that timm saved says beside the weights; None where it says nothing."""
+
+    num_heads: int | None
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+def timm_folder(folder: Path) -> TimmFolder | None:
+    """What a folder of timm says (timm.models.save_for_hf, a timm id of the hub); None for any other folder."""
+    file = folder / CONFIG_FILE
+    config = read_json(file) if file.is_file() else None
+    if not isinstance(config, dict) or "architecture" not in config or "model_type" in config:
+        return None
+    said = config.get("pretrained_cfg") or {}
+    mean, std = (tuple(map(float, said[name])) if name in said else None for name in ("mean", "std"))
+    return TimmFolder((config.get("model_args") or {}).get("num_heads"), mean, std)
