@@ -10,7 +10,7 @@ from tests.curation.small_pool import curated
 from contracts.dataset_folder import CARD, HEADER, INDEX, MANIFEST_FILE
 from contracts.errors import BrokenArtifact, MissingInput
 from contracts.publish import sha256_file
-from curation import api
+from curation import api, progress
 from curation.write.verify import verify
 
 
@@ -33,6 +33,16 @@ def test_a_sound_dataset_has_no_problems(dataset: Path) -> None:
     report.require_sound()
     (dataset / CARD).write_text("edited by hand")
     assert verify(dataset).problems == []
+
+
+def test_who_waits_sees_the_shards_go_by(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    verify(dataset)
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        f"verify: {number}/3 shards" for number in (1, 2, 3)
+    ]
 
 
 def test_a_changed_byte_is_found_and_named(dataset: Path) -> None:

@@ -11,7 +11,7 @@ README.md            dataset card
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -176,12 +176,12 @@ def _check_sizes(root: Path, shards: Sequence[ShardEntry]) -> None:
             )
 
 
-def verify_dataset(path: Path | str) -> list[str]:
+def verify_dataset(path: Path | str, after_shard: Callable[[], None] = lambda: None) -> list[str]:
     """Read every byte of a dataset folder and return what is wrong with it, a sentence each; empty if it is sound.
 
     Checks: header, sizes and sha256 of shards and manifest; sizes.json; manifest rows against tar members in order;
     each image's key against the sha256 of its bytes; no key twice. Errors: those of read_dataset when it cannot be
-    opened at all.
+    opened at all. `after_shard` is called after each shard, for whoever waits.
     """
     dataset = read_dataset(path)
     problems: list[str] = []
@@ -200,6 +200,7 @@ def verify_dataset(path: Path | str) -> list[str]:
     for number, shard in enumerate(dataset.shards):
         rows = manifest.filter(pc.equal(manifest.column("shard"), number))
         problems += _verify_shard(dataset.path / shard.url, shard, rows)
+        after_shard()
     return problems
 
 

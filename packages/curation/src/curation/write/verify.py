@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.dataset_folder import DatasetFolder, read_dataset, verify_dataset
 from contracts.errors import BrokenArtifact
+from curation.progress import PartProgress
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class VerifyReport:
 def verify(path: Path) -> VerifyReport:
     """Read every byte of a dataset folder. Errors: those of read_dataset when it cannot be opened at all."""
     dataset = read_dataset(path)
-    problems = verify_dataset(path) + composition_problems(dataset)
+    with PartProgress("verify", dataset.header.shards, "shards") as progress:
+        problems = verify_dataset(path, progress.advance)
+    problems += composition_problems(dataset)
     return VerifyReport(str(path), dataset.header.samples, dataset.header.shards, problems)
 
 
