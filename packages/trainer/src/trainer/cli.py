@@ -132,7 +132,7 @@ def evaluate(
 
 @app.command("import")
 def import_model(
-    source: Annotated[str, typer.Argument(help="Checkpoint file (.pth, .safetensors), folder or hub id (also timm's).")],
+    source: Annotated[str, typer.Argument(help="Checkpoint file (.pth, .safetensors), folder, hub id (also timm's).")],
     out: Annotated[Path, typer.Option("--out", help="Model folder to write.")],
     image_px: Annotated[int | None, typer.Option("--image-px", help="Resize positions to this image side.")] = None,
     num_heads: Annotated[int | None, typer.Option("--num-heads", help="Attention heads of an unusual model.")] = None,
