@@ -42,15 +42,34 @@ def test_a_near_duplicate_does_not_drown_the_others() -> None:
     torch.testing.assert_close(koleo_loss(apart), koleo_loss(apart, min_distance=1e-4))
 
 
-def test_float16_duplicates_stay_finite() -> None:
-    x = points().half()
+def in_float64(x: torch.Tensor, min_distance: float) -> tuple[float, torch.Tensor]:
+    """Loss and gradient from the definition in float64: the nearest of the other unit rows."""
+    x = x.detach().double().requires_grad_()
+    unit = x / x.norm(dim=1, keepdim=True)
+    apart = (unit[:, None] - unit[None] + 1e-8).pow(2).sum(-1)
+    nearest = (apart.detach() + 10 * torch.eye(len(x), dtype=torch.float64)).argmin(1)
+    distances = apart[torch.arange(len(x)), nearest].sqrt()
+    loss = -torch.log(distances.clamp_min(min_distance) + 1e-8).mean()
+    return loss.item(), torch.autograd.grad(loss, x)[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("min_distance", [0.0, 1e-4])
+def test_half_precision_and_duplicates_give_the_numbers_of_float64(dtype: torch.dtype, min_distance: float) -> None:
+    x = (100 * points(12)).to(dtype)
     x[1] = x[0]
+    x[5] = 2 * x[4]
     x.requires_grad_()
-    loss = koleo_loss(x, min_distance=1e-4)
-    loss.backward()
+    loss = koleo_loss(x, min_distance)
+    (gradient,) = torch.autograd.grad(loss, x)
+    wanted, of_rows = in_float64(x, min_distance)
     assert loss.dtype == torch.float32
-    assert x.grad is not None
-    assert torch.isfinite(x.grad).all()
+    assert gradient.dtype == dtype
+    assert torch.isfinite(gradient).all()
+    alone = [row for row in range(12) if row not in (0, 1, 4, 5)]  # equal rows: the eps decides, and it is rounded
+    assert loss.item() == pytest.approx(wanted, rel=1e-5 if min_distance else 0.05)
+    difference = (gradient.double() - of_rows)[alone].norm()
+    assert difference < {torch.float16: 2e-3, torch.bfloat16: 1e-2, torch.float32: 1e-5}[dtype] * of_rows[alone].norm()
 
 
 def test_autocast_does_not_lower_its_precision() -> None:

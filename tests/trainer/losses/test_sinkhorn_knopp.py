@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -70,33 +72,57 @@ def test_targets_in_chunks_are_the_same(rows: int) -> None:
     torch.testing.assert_close(chunked(rows // 2, rows), whole(rows // 2, rows), atol=1e-6, rtol=1e-4)
 
 
-def _rank(rank: int, port: int, parts: list[Tensor], held: int) -> None:
+def in_logarithms(logits: Tensor, temp: float, iterations: int = 3) -> Tensor:
+    """The same iterations in float64 on logarithms, where nothing can overflow or vanish."""
+    z = logits.double() / temp
+    of_prototypes, of_rows = z.new_zeros(z.shape[1]), z.new_zeros(z.shape[0])
+    for _ in range(iterations):
+        of_prototypes = -torch.logsumexp(z + of_rows[:, None], 0)
+        of_rows = -torch.logsumexp(z + of_prototypes, 1)
+    return (z + of_prototypes + of_rows[:, None]).exp()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [0.3, 10.0, 300.0])
+def test_half_precision_and_large_logits_give_the_targets_of_float64(scale: float, dtype: torch.dtype) -> None:
+    given = logits(scale=scale).to(dtype)
+    if scale > 1:
+        assert not torch.isfinite(torch.exp(given.float() / 0.04)).all()
+    targets = sinkhorn_knopp(given, 0.04)
+    assert targets.dtype == torch.promote_types(dtype, torch.float32)
+    torch.testing.assert_close(targets.double(), in_logarithms(given, 0.04), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("held", [10_000, 7])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_features_in_half_precision_may_reach_its_largest_numbers(dtype: torch.dtype, held: int) -> None:
+    features = torch.nn.functional.normalize(logits(), dim=-1).to(dtype)
+    targets = sinkhorn_targets(features, (6e4 * torch.eye(24)).to(dtype), 0.04, held_elements=held)(0, 40)
+    torch.testing.assert_close(targets.sum(1), torch.ones(40))
+    small = sinkhorn_targets(features, (2 * torch.eye(24)).to(dtype), 0.04, held_elements=held)(0, 40)
+    torch.testing.assert_close(small.double(), in_logarithms(2 * features, 0.04), atol=1e-5, rtol=1e-4)
+
+
+PARTS = (17, 0, 22, 1)
+
+
+def _rank(rank: int, port: int) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(parts))
-    whole = torch.cat(parts)
-    expected = sinkhorn_whole(whole)
-    first = sum(len(part) for part in parts[:rank])
-    targets = sinkhorn_targets(parts[rank], torch.eye(24), 0.05, held_elements=held)
-    ours = targets(0, len(parts[rank]))
-    torch.testing.assert_close(ours.double(), expected[first : first + len(ours)], atol=1e-6, rtol=1e-4)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(PARTS))
+    first, last = sum(PARTS[:rank]), sum(PARTS[: rank + 1])
+    for scale in (0.3, 10.0):  # the second overflows without care
+        rows = logits(scale=scale)
+        for held in (10_000, 7):
+            ours = sinkhorn_targets(rows[first:last], torch.eye(24), 0.05, held_elements=held)(0, last - first)
+            alone = in_logarithms(rows, 0.05)[first:last]
+            torch.testing.assert_close(ours.double(), alone, atol=1e-5, rtol=1e-4)
     dist.destroy_process_group()
 
 
-def sinkhorn_whole(rows: Tensor) -> Tensor:
-    return plain(rows, 0.05)
-
-
-def free_port() -> int:
-    import socket
-
+@pytest.mark.slow
+def test_four_ranks_with_uneven_rows_give_the_targets_of_the_whole_batch() -> None:
+    """One of them has no row at all. The ranks compare; what fails in one of them is raised here."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("held", [10_000, 7])
-def test_ranks_together_give_the_targets_of_the_whole_batch(held: int) -> None:
-    """The ranks compare; what fails in one of them is raised here."""
-    parts = list(logits().split([25, 15]))
-    mp.spawn(_rank, args=(free_port(), parts, held), nprocs=2)
+        port = int(probe.getsockname()[1])
+    mp.spawn(_rank, args=(port,), nprocs=len(PARTS))

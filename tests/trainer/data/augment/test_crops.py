@@ -11,6 +11,11 @@ from trainer.data.augment.parameters import CropDraws, CropParameters
 from trainer.data.augment.settings import AugmentationSettings
 
 Pixels = Callable[..., np.ndarray]
+ENHANCERS = {
+    "brightness": ImageEnhance.Brightness,
+    "contrast": ImageEnhance.Contrast,
+    "saturation": ImageEnhance.Color,
+}
 BICUBIC = Image.Resampling.BICUBIC
 
 
@@ -51,6 +56,52 @@ def test_operations_follow_in_the_official_order(pixels: Pixels) -> None:
     oracle = ImageEnhance.Brightness(ImageEnhance.Color(Image.fromarray(image)).enhance(1.2)).enhance(1.4)
     oracle = ImageOps.solarize(oracle.convert("L").convert("RGB"), 128)
     assert (out == np.asarray(oracle).transpose(2, 0, 1)).all()
+
+
+def plainly_made(image: Image.Image, crop: CropParameters, settings: AugmentationSettings, size: int) -> np.ndarray:
+    """The crop as torchvision's transforms make it of a Pillow image, blur in floating point. Shapes: [C, S, S]."""
+    box = (crop.left, crop.top, crop.left + crop.width, crop.top + crop.height)
+    image = image.crop(box).resize((size, size), BICUBIC)
+    if crop.flip:
+        image = ImageOps.mirror(image)
+    for name, factor in crop.colour:
+        if name == "hue":
+            hue, saturation, value = image.convert("HSV").split()
+            shifted = np.array(hue) + np.array(int(factor * 255) % 256, dtype=np.uint8)
+            image = Image.merge("HSV", (Image.fromarray(shifted), saturation, value)).convert("RGB")
+        else:
+            image = ENHANCERS[name](image).enhance(factor)
+    if crop.grayscale:
+        image = image.convert("L").convert("RGB")
+    planes = np.asarray(image).transpose(2, 0, 1)
+    if crop.blur_sigma:
+        reach = settings.blur_kernel_px // 2
+        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / crop.blur_sigma) ** 2)
+        padded = np.pad(planes, ((0, 0), (reach, reach), (reach, reach)), mode="reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (len(kernel), len(kernel)), axis=(1, 2))
+        planes = np.einsum("chwij,ij->chw", windows, np.outer(kernel, kernel) / kernel.sum() ** 2).round()
+    planes = planes.astype(np.uint8)
+    return np.where(planes >= settings.solarize_threshold, 255 - planes, planes) if crop.solarize else planes
+
+
+@pytest.mark.parametrize(("convention", "probabilities"), [("released", (0.0, 0.9, 0.5)), ("nominal", (1.0, 0.1, 0.5))])
+def test_drawn_crops_of_both_blur_conventions_are_those_of_torchvision(
+    convention: str, probabilities: tuple[float, float, float], pixels: Pixels
+) -> None:
+    """The published code passes 1 - p to a transform that takes p: released is what it did, nominal what it meant."""
+    settings = AugmentationSettings(global_px=42, local_px=28, local_crops=2, blur=convention)  # type: ignore[arg-type]
+    image, drawn, blurred = pixels(7, 120, 160), CropDraws(settings, 3), []
+    for sample in range(40):
+        crops = drawn.of(120, 160, sample)
+        out = [np.zeros((2, 3, side, side), np.uint8) for side in (42, 28)]
+        make_crops(image, crops, settings, out)
+        for crop, made in zip(crops, [*out[0], *out[1]], strict=True):
+            wanted = plainly_made(Image.fromarray(image), crop, settings, made.shape[-1])
+            difference = np.abs(made.astype(int) - wanted)
+            assert difference.mean() < 1, (sample, crop)
+            assert np.quantile(difference, 0.99) <= 4, (sample, crop)
+        blurred.append([crop.blur_sigma > 0 for crop in crops])
+    assert np.abs(np.mean(blurred, axis=0) - [*probabilities, probabilities[2]]).max() < 0.2
 
 
 def test_all_crops_of_an_image_are_made(pixels: Pixels) -> None:
