@@ -67,6 +67,7 @@ EVERY_COMMAND = "docs/cli.md"
 SHORTENED: tuple[tuple[str, str], ...] = (
     (r"curate ingest --retry-failed|curate ingest$", "--engine local --set ingest.download.allow_private=true"),
     (r"curate (ingest|embed|filter|dedup|retrieve|cluster|sample|build|run)\b", "--engine local"),
+    (r"trainer pretrain\b.*micro_batch_size", f"{TINY_RUN} --set run.micro_batch_size=2"),
     (
         r"trainer pretrain\b.*init_from",
         f"{TINY_RUN} --set model.arch=vitp14 --set crops.global_px=28 --set crops.local_px=14",
@@ -75,7 +76,7 @@ SHORTENED: tuple[tuple[str, str], ...] = (
         r"trainer pretrain\b.*high_resolution",
         f"{TINY_RUN} --set high_resolution.steps=1 --set high_resolution.global_px=24 --set high_resolution.local_px=8",
     ),
-    (r"(torchrun .*)?trainer pretrain\b", TINY_RUN),
+    (r"(torchrun .*)?trainer pretrain\b|trainer plan\b.*--tune", TINY_RUN),
     (r"distill run\b.*ranks", f"{TINY_DISTILLATION} --set run.batch_size=6"),
     (r"distill run\b", TINY_DISTILLATION),
 )
@@ -86,6 +87,7 @@ IN_CI, RAY, FETCHED = (
     "a file or package to fetch",
 )
 HOURS, DEVICES = "hours, and tools that others make", "several GPUs or machines"
+STORE = "an object store or web server (tests/trainer/data/sources/test_remote_shards.py)"
 EXCUSED: dict[str, str] = {
     "make demo": IN_CI + " (its recipe: tests/pipelines/test_demo_recipe.py)",
     "make test": IN_CI,
@@ -101,6 +103,9 @@ EXCUSED: dict[str, str] = {
     "curate filter --set filters.faces.mode=drop --set filters.faces.model=face_detection_yunet_2026may.onnx": FETCHED,
     "curate build --set filters.faces.mode=blur --set filters.faces.model=face_detection_yunet_2026may.onnx": FETCHED,
     "curate build --out s3://bucket/set": "an object store (tests/curation/write/test_upload.py)",
+    "trainer pretrain --data s3://bucket/dataset": STORE,
+    'trainer pretrain --data "s3://bucket/shards/{000000..000127}.tar"': STORE,
+    'trainer pretrain --data "https://example.org/sets/{train-0,train-1}.parquet"': STORE,
     "trainer logs raysubmit_ab12 --follow": RAY,
     "trainer status --address http://head:8265": RAY,
     "trainer stop raysubmit_ab12": RAY,
