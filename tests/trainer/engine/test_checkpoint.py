@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,22 +45,25 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step_00000003", "step_00000012"]
 
 
-@pytest.mark.parametrize("harm", ["shorten", "remove", "no header"])
-def test_a_harmed_checkpoint_is_passed_over(tmp_path: Path, harm: str) -> None:
-    save(tmp_path, 1)
-    newest = save(tmp_path, 2)
-    data = next(p for p in newest.iterdir() if p.suffix == ".distcp")
-    if harm == "shorten":
-        data.write_bytes(data.read_bytes()[:-1])
-    elif harm == "remove":
-        data.unlink()
-    else:
-        (newest / HEADER_FILE).unlink()
-    found, ignored = newest_checkpoint(tmp_path)
-    assert found is not None
-    assert found.step == 1
-    assert len(ignored) == 1
-    assert "step_00000002" in ignored[0]
+@pytest.mark.parametrize("harm", ["shorten", "empty", "remove"])
+def test_a_checkpoint_with_any_file_harmed_is_passed_over(tmp_path: Path, harm: str) -> None:
+    save(tmp_path / "whole", 1)
+    names = sorted(file.name for file in save(tmp_path / "whole", 2).iterdir())
+    assert HEADER_FILE in names
+    assert len(names) >= 3
+    for name in names:
+        folder = tmp_path / name.lstrip(".")
+        shutil.copytree(tmp_path / "whole", folder)
+        file = folder / "step_00000002" / name
+        if harm == "remove":
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:-2] if harm == "shorten" else b"")  # the last may be a newline
+        found, ignored = newest_checkpoint(folder)
+        assert found is not None, name
+        assert found.step == 1, name
+        assert len(ignored) == 1
+        assert "step_00000002" in ignored[0]
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
