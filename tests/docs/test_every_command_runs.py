@@ -57,11 +57,13 @@ GIVEN = (
     "cp -r workspace/dataset path/to/dataset",
     "mkdir -p old shared && cp -r workspace/dataset old/dataset",
 )
-WITHOUT_WORKSPACE = {
-    "curate init photos crawl.parquet --seed imagenet=path/to/imagenet",
-    'curate init photos "shards/{000000..000099}.tar" crawl.parquet',
+BEFORE = {
+    "curate init photos crawl.parquet --seed imagenet=path/to/imagenet": "rm -r workspace",
+    'curate init photos "shards/{000000..000099}.tar" crawl.parquet': "rm -r workspace",
+    "curate build --datacomp-subset subset.npy": "rm -r workspace; curate init datacomp/shards && "
+    "curate ingest --engine local && curate dedup --engine local",
 }
-"""Commands that make a workspace on a page where there is one."""
+"""What makes the state that a command of a page is for: no workspace yet, a pool in DataComp's layout."""
 EVERY_COMMAND = "docs/cli.md"
 """The page of all commands: its examples are run with `--json`, and must print JSON alone on stdout."""
 SHORTENED: tuple[tuple[str, str], ...] = (
@@ -165,7 +167,7 @@ RUN_HERE = [name for name, found in ALL.items() if found and name not in RUN_ELS
 def test_every_excuse_is_of_a_command_that_some_page_shows() -> None:
     shown = {command.text for found in ALL.values() for command in found}
     assert not set(EXCUSED) - shown, "these are excused and nowhere"
-    assert not WITHOUT_WORKSPACE - shown and not set(SERVERS) - shown
+    assert not set(BEFORE) - shown and not set(SERVERS) - shown
     assert set(RUN_ELSEWHERE) | PYTHON_ELSEWHERE | FRESH | EACH_BLOCK_ALONE <= set(ALL)
     assert len(shown) > 100
 
@@ -263,8 +265,8 @@ def test_every_command_of_a_page_runs(page: str, world: World) -> None:
         block = command.block
         if command.text in EXCUSED:
             continue
-        if command.text in WITHOUT_WORKSPACE:
-            shutil.rmtree(world.here / "workspace")
+        if command.text in BEFORE:
+            world.run(BEFORE[command.text])
         if command.text in SERVERS:
             world.serve(command.text)
         elif page == EVERY_COMMAND:
