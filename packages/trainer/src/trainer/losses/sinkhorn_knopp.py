@@ -57,7 +57,7 @@ def sinkhorn_targets(
         return (scaled_logits(a, min(a + chunk, M)) for a in range(0, M, chunk))
 
     here, total = _largest_and_sums(passes())
-    largest = max_over_ranks(here)
+    largest = max_over_ranks(here.clone())
     u = _largest_is_one(sum_over_ranks(total * (here - largest).exp()).reciprocal())
     for _ in range(iterations - 1):
         total = torch.zeros_like(largest)
