@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -50,6 +51,20 @@ def said(command: str, folder: Path, **environment: str) -> subprocess.Completed
     inherited = {**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "", **environment}
     line = [sys.executable, "-c", script, *words]
     return subprocess.run(line, cwd=folder, env=inherited, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_shell_completes_every_command(tool: str, tmp_path: Path) -> None:
+    asked = {f"_{tool.upper()}_COMPLETE": "complete_bash", "COMP_WORDS": f"{tool} ", "COMP_CWORD": "1"}
+    offered = said(tool, tmp_path, **asked).stdout.split()
+    assert {f"{tool} {name}" for name in offered} == {name for name in COMMANDS if name.startswith(f"{tool} ")}
+
+
+def test_a_table_is_plain_where_there_is_no_terminal_and_json_is_alone_on_stdout(tmp_path: Path) -> None:
+    plain = said("curate plan --images 1e6 --cores 2", tmp_path, TERM="xterm-256color")
+    assert plain.returncode == 0 and "core hours" in plain.stdout and "\x1b" not in plain.stdout + plain.stderr
+    told = said("curate plan --images 1e6 --cores 2 --json", tmp_path)
+    assert json.loads(told.stdout)["pool"]["images"] == 1_000_000
 
 
 MISTAKES = {
