@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -18,8 +19,10 @@ from trainer.data.batch import CropBatch
 from trainer.engine.loop import LoopSettings, TrainJob, train
 from trainer.engine.metrics_log import read_metrics
 from trainer.engine.run_folder import RunFolder
+from trainer.layers.rope import RopeSettings
 from trainer.methods.dinov2 import DinoV2
 from trainer.methods.dinov2_settings import DinoV2Settings
+from trainer.methods.gram_anchor import GramSettings
 from trainer.models.heads import HeadSettings
 from trainer.models.sizes import vit_settings
 from trainer.optim.adamw import build_adamw
@@ -72,6 +75,14 @@ def weights(job: TrainJob) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in job.method.state_dict().items()}
 
 
+def other_method(job: TrainJob, backbone: dict[str, Any], losses: dict[str, Any]) -> TrainJob:
+    """The job with another method."""
+    torch.manual_seed(7)
+    old = cast(DinoV2, job.method).settings
+    method = DinoV2(replace(old, backbone=replace(old.backbone, **backbone), **losses))
+    return replace(job, method=method, optimizer=build_adamw(method.parameter_groups()))
+
+
 def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -111,6 +122,38 @@ def test_a_run_that_was_stopped_goes_on_to_bitwise_the_same_weights(tmp_path: Pa
     mine, theirs = second.optimizer.state_dict()["state"], whole.optimizer.state_dict()["state"]
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(mine[index][key], value) for index in theirs for key, value in theirs[index].items())
+
+
+JITTERED = {"position": "rope", "rope": RopeSettings(shift=0.1, jitter=1.2, rescale=1.5)}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "losses"),
+    [
+        ({}, {"centering": "centering"}),
+        ({}, {"centering": "centering", "ibot_head": None}),
+        ({}, {"gram": GramSettings(start_step=3, refresh_every=2)}),
+        (JITTERED, {}),
+    ],
+    ids=["centers", "centers, shared head", "Gram anchor", "drawn rotary positions"],
+)
+def test_what_a_method_remembers_goes_on_bitwise(
+    tmp_path: Path, backbone: dict[str, Any], losses: dict[str, Any]
+) -> None:
+    """Centers with the mean that waits for its step, an anchor taken before the cut, draws of the positions."""
+    whole = other_method(make_job(tmp_path / "whole"), backbone, losses)
+    train(whole)
+    first = other_method(make_job(tmp_path / "cut"), backbone, losses)
+    first.open_stream = StopAt(first, 4, signal.SIGTERM)
+    assert train(first).step == 5
+    if "centering" in losses:
+        remembered = {name: value for name, value in weights(first).items() if name.startswith("dino_targets")}
+        assert bool(remembered["dino_targets.state.has_pending"])
+        assert bool(remembered["dino_targets.state.pending"].any())
+    torch.manual_seed(99)
+    second = other_method(make_job(tmp_path / "cut"), backbone, losses)
+    assert train(second).step == 8
+    assert_same(weights(whole), weights(second))
 
 
 def test_a_resumed_run_writes_each_metrics_line_once(tmp_path: Path) -> None:
