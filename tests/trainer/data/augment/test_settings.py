@@ -18,7 +18,7 @@ def test_defaults_are_the_published_recipe() -> None:
         ({"local_area_fraction": [0.5, 0.2]}, "smaller first"),
         ({"global_area_fraction": [0.5, 1.2]}, "exceed 1"),
         ({"blur_kernel_px": 8}, "odd"),
-        ({"channels": 5}, "1 or 5 values"),
+        ({"channels": 5}, "mean has 3 and std 3 values where channels is 5: .*one per channel"),
         ({"blur": "none"}, "blur"),
         ({"flip": 1}, "flip_probability"),
     ],

@@ -57,5 +57,8 @@ class AugmentationSettings(StrictModel):
         if self.blur_kernel_px % 2 == 0:
             raise ValueError("blur_kernel_px must be odd")
         if len(self.mean) not in (1, self.channels) or len(self.std) not in (1, self.channels):
-            raise ValueError(f"mean and std need 1 or {self.channels} values (channels is {self.channels})")
+            raise ValueError(
+                f"mean has {len(self.mean)} and std {len(self.std)} values where channels is {self.channels}: give "
+                "each one value for all channels or one per channel, such as mean [0.5] and std [0.25]"
+            )
         return self
