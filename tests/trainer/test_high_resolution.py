@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from contracts.errors import ConfigError
 from trainer import api, pretrain
 from trainer.config.presets import load_pretrain_config
 from trainer.export.model_folder import ModelDescription, load_model
+from trainer.optim.schedules import build_schedules
 from trainer.recipe import high_resolution_config, schedule_settings
 
 PHASE = "high_resolution={steps: 3, global_px: 24, local_px: 8, lr: 1e-4}"
@@ -29,6 +31,28 @@ def test_the_phase_runs_through_the_schedules_once_more() -> None:
     assert (settings.weight_decay, settings.weight_decay_end) == (0.04, 0.2)
     assert (config.crops.global_px, config.crops.local_px, config.model.arch) == (518, 98, "vitl14")
     assert high_resolution_config(load_pretrain_config("vitl14")) is None
+
+
+def test_every_step_of_the_phase_has_the_numbers_of_the_formula() -> None:
+    """A long run's values, reached after as large a share of the phase as of the run."""
+    words = ["high_resolution={steps: 1000, global_px: 518, lr: 1e-4, batch_size: 1024}"]
+    config = high_resolution_config(load_pretrain_config("vitl14", words))
+    assert config is not None
+    schedules = build_schedules(schedule_settings(config).settings)
+    warm, soft, frozen = 160, 60, 2  # of 1,000 steps as 100,000, 37,500 and 1,250 are of 625,000
+
+    def cosine(first: float, last: float, share: float) -> float:
+        return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+    for step in range(1000):
+        knobs = schedules.at(step)
+        lr = 1e-4 * step / (warm - 1) if step < warm else cosine(1e-4, 1e-6, (step - warm) / (1000 - warm))
+        temp = 0.04 + 0.03 * step / (soft - 1) if step < soft else 0.07
+        assert knobs.lr == pytest.approx(lr, rel=1e-12)
+        assert knobs.last_layer_lr == (0 if step < frozen else pytest.approx(lr, rel=1e-12))
+        assert knobs.weight_decay == pytest.approx(cosine(0.04, 0.2, step / 1000), rel=1e-12)
+        assert knobs.teacher_momentum == pytest.approx(cosine(0.994, 1.0, step / 1000), rel=1e-12)
+        assert knobs.teacher_temp == pytest.approx(temp, rel=1e-12)
 
 
 def test_sides_that_do_not_fit_the_patches_are_refused() -> None:

@@ -20,6 +20,7 @@ VARIANTS = {
     "gram": ["losses.gram={start_step: 1, refresh_every_steps: 1}"],
     "rope and registers": ["model.position=rope", "model.registers=2"],
     "no local crops": ["crops.local_crops=0"],
+    "four channels": ["crops.channels=4", "crops.mean=[0.5]", "crops.std=[0.25]", "losses.centering=centering"],
     "one channel": ["crops.channels=1", "crops.mean=[0.5]", "crops.std=[0.25]"],
 }
 
@@ -53,4 +54,5 @@ def test_every_variant_trains_checkpoints_and_exports(
         torch.equal(value, plain_weights[name]) for name, value in weights.items() if name != "patch_embed.proj.weight"
     )
     assert same == (variant == "plain")
+    assert weights["patch_embed.proj.weight"].shape[1] == {"one channel": 1, "four channels": 4}.get(variant, 3)
     assert len(model.heads) == (1 if variant == "shared head" else 2)
