@@ -121,10 +121,10 @@ def _pools(here: Path, rng: np.random.Generator) -> None:
     (pool / "blurred.png").write_bytes(jpeg(pictures[9].filter(ImageFilter.GaussianBlur(25))))
     (pool / "cut short.jpg").write_bytes(jpeg(pictures[8])[:3000])
     (pool / "page.jpg").write_bytes(b"<html>404</html>")
-    for name in ("photos", "pool", "imagenet-sample", "photographs"):
+    for name in ("photos", "pool", "imagenet-sample"):
         shutil.copytree(pool, here / "path" / "to" / name)
     seeds = [picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in pictures[10:22]]
-    for name in ("path/to/imagenet", "path/to/val", "path/to/birds", "path/to/benchmark", "my-birds", "probe/seen"):
+    for name in ("path/to/imagenet", "path/to/val", "path/to/birds", "my-birds", "probe/seen"):
         folder = here / name
         folder.mkdir(parents=True)
         for number, picture in enumerate(seeds):

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -55,7 +54,7 @@ GIVEN = (
     "curate retrieve --seed imagenet --engine local",
     "curate build --engine local",
     "cp -r workspace/dataset path/to/dataset",
-    "mkdir -p old shared && cp -r workspace/dataset old/dataset",
+    "mkdir old && cp -r workspace/dataset old/dataset",
 )
 BEFORE = {
     "curate init photos crawl.parquet --seed imagenet=path/to/imagenet": "rm -r workspace",
@@ -223,7 +222,7 @@ class World:
         try:
             assert "<html" in page_of(f"http://127.0.0.1:{port}/", process).lower(), said.read_text()
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(timeout=120)
 
     def _keep(self, state: str) -> None:
