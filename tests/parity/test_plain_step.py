@@ -47,6 +47,7 @@ class Variant:
     views: int = 4
     images: int = 4
     exact_masks: bool = False
+    micro_batches: int = 1
 
     def heads(self) -> tuple[HeadSettings, HeadSettings | None]:
         """Small ones, of the image loss and of the patch loss."""
@@ -121,6 +122,7 @@ VARIANTS = [
     Variant("other weights", {}, {"dino_weight": 0.5, "ibot_weight": 0.0, "koleo_weight": 1.0}, shared=True, views=2),
     Variant("Gram anchor", {"registers": 1}, {"gram": GramSettings(2.0, 1, 2)}, views=1),
     Variant("Gram anchor of larger crops", {}, {"gram": GramSettings(0.7, 1, 2, enlarge=2.0)}, views=1, images=2),
+    Variant("micro-batches", {"drop_path_rate": 0.4}, {"centering": "centering"}, views=1, images=2, micro_batches=2),
     Variant("one channel", {"in_channels": 1, "mlp_ratio": 2.0}, views=1),
     Variant("four channels", {"in_channels": 4}, views=1),
 ]
@@ -204,18 +206,25 @@ def test_four_steps_are_those_of_the_plain_step(variant: Variant) -> None:
 
 
 def compare_steps(variant: Variant, rank: int = 0, ranks: int = 1) -> None:
-    """Losses, gradients, norms, weights and teacher of four steps; the plain step sees the batches of all ranks."""
+    """Losses, gradients, norms, weights and teacher of four steps; the plain step sees the batches of all ranks.
+
+    Micro-batches are to the plain step as ranks are: targets of all together, KoLeo of each.
+    """
     generator = torch.Generator().manual_seed(1)
     method = variant.method()
     scatter(method, generator)
     plain, optimizer = variant.plain(method), build_adamw(method.parameter_groups())
     for step in range(4):
         knobs = step_knobs(step)
-        batches = [one_batch(variant, method, plain.vit.rotary, step, generator) for _ in range(ranks)]
+        count = ranks * variant.micro_batches
+        batches = [one_batch(variant, method, plain.vit.rotary, step, generator) for _ in range(count)]
+        own = batches[rank::ranks]
         optimizer.zero_grad()
         torch.manual_seed(step)  # of distorted rotary positions
-        losses = method.losses(batches[rank][0], knobs, batches[rank][1])
-        losses.total.backward()
+        losses = []
+        for part in method.micro_losses([batch for batch, _, _ in own], knobs, [draws for _, draws, _ in own]):
+            part.total.backward()
+            losses.append(part)
         terms = plain.losses([each for _, _, each in batches], knobs.teacher_temp)
         for parameter in plain.student.values():
             parameter.grad = None
@@ -223,7 +232,7 @@ def compare_steps(variant: Variant, rank: int = 0, ranks: int = 1) -> None:
         if ranks == 1:
             for name, parameter in method.student.named_parameters():
                 assert_same(parameter.grad, plain.student[name].grad, name)
-        report = finish_step(method, optimizer, [losses], knobs, clip_norm=3.0)
+        report = finish_step(method, optimizer, losses, knobs, clip_norm=3.0)
         assert report.terms == pytest.approx({name: value.item() for name, value in terms.items()}, rel=CLOSE)
         assert report.total == pytest.approx(sum(value.item() for value in terms.values()), rel=CLOSE)
         assert report.clip_norms == pytest.approx(plain.update(knobs, 3.0), rel=CLOSE)
