@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from tests.parity.plain_step import Centers, PlainBatch, PlainGram, PlainStep, PlainWeights
 from tests.parity.plain_vit import PlainVit, Rotary
+from tests.ranks_together import run_ranks
 from torch import Tensor
 
 from trainer.data.batch import CropBatch
@@ -202,10 +200,10 @@ def one_batch(
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_four_steps_are_those_of_the_plain_step(variant: Variant) -> None:
-    compare_steps(variant)
+    compare_steps(0, variant)
 
 
-def compare_steps(variant: Variant, rank: int = 0, ranks: int = 1) -> None:
+def compare_steps(rank: int, variant: Variant, ranks: int = 1) -> None:
     """Losses, gradients, norms, weights and teacher of four steps; the plain step sees the batches of all ranks.
 
     Micro-batches are to the plain step as ranks are: targets of all together, KoLeo of each.
@@ -241,27 +239,16 @@ def compare_steps(variant: Variant, rank: int = 0, ranks: int = 1) -> None:
                 assert_same(parameter.detach(), weights[name].detach(), name)
 
 
-def _rank(rank: int, ranks: int, port: int, variant: Variant) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
-    compare_steps(variant, rank, ranks)
-    dist.destroy_process_group()
-
-
 OF_RANKS = [
     Variant("two ranks, KoLeo of all", {"drop_path_rate": 0.3}, {"koleo_distributed": True}, views=1, images=2),
     Variant("two ranks, KoLeo of each, centering", {}, {"centering": "centering"}, views=1, images=2),
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("variant", OF_RANKS, ids=lambda variant: variant.name)
 def test_the_steps_of_two_ranks_are_those_of_the_plain_step(variant: Variant) -> None:
     """The ranks compare; what fails in one of them is raised here."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    mp.spawn(_rank, args=(2, port, variant), nprocs=2)
+    run_ranks(2, compare_steps, variant, 2)
 
 
 def test_rotary_periods_are_powers_of_the_base() -> None:
@@ -277,4 +264,4 @@ def test_a_wrong_divisor_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Variant.plain
     monkeypatch.setattr(Variant, "plain", lambda self, method: replace(real(self, method), weights=weights))
     with pytest.raises(AssertionError):
-        compare_steps(VARIANTS[0])
+        compare_steps(0, VARIANTS[0])

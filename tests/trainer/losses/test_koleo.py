@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.ranks_together import run_ranks
 
 from trainer.losses.koleo import koleo_loss
 
@@ -78,9 +77,7 @@ def test_autocast_does_not_lower_its_precision() -> None:
     assert torch.equal(inside, koleo_loss(points()))
 
 
-def _rank(rank: int, port: int) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def compare_rank(rank: int) -> None:
     mine = points().chunk(2)[rank].clone().requires_grad_()
     koleo_loss(mine, distributed=True).backward()
     whole = points().requires_grad_()
@@ -88,15 +85,8 @@ def _rank(rank: int, port: int) -> None:
     assert mine.grad is not None
     assert whole.grad is not None
     torch.testing.assert_close(mine.grad, whole.grad.chunk(2)[rank], atol=1e-5, rtol=1e-4)
-    dist.destroy_process_group()
 
 
-@pytest.mark.slow
 def test_neighbours_on_other_ranks_are_found() -> None:
     """The ranks compare; what fails in one of them is raised here."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    mp.spawn(_rank, args=(port,), nprocs=2)
+    run_ranks(2, compare_rank)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.ranks_together import run_ranks
 from torch import Tensor
 
 from trainer.losses.sinkhorn_knopp import sinkhorn_knopp, sinkhorn_targets
@@ -106,9 +103,7 @@ def test_features_in_half_precision_may_reach_its_largest_numbers(dtype: torch.d
 PARTS = (17, 0, 22, 1)
 
 
-def _rank(rank: int, port: int) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(PARTS))
+def compare_rank(rank: int) -> None:
     first, last = sum(PARTS[:rank]), sum(PARTS[: rank + 1])
     for scale in (0.3, 10.0):  # the second overflows without care
         rows = logits(scale=scale)
@@ -116,13 +111,8 @@ def _rank(rank: int, port: int) -> None:
             ours = sinkhorn_targets(rows[first:last], torch.eye(24), 0.05, held_elements=held)(0, last - first)
             alone = in_logarithms(rows, 0.05)[first:last]
             torch.testing.assert_close(ours.double(), alone, atol=1e-5, rtol=1e-4)
-    dist.destroy_process_group()
 
 
-@pytest.mark.slow
 def test_four_ranks_with_uneven_rows_give_the_targets_of_the_whole_batch() -> None:
     """One of them has no row at all. The ranks compare; what fails in one of them is raised here."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    mp.spawn(_rank, args=(port,), nprocs=len(PARTS))
+    run_ranks(len(PARTS), compare_rank)
