@@ -132,9 +132,7 @@ def _pools(here: Path, rng: np.random.Generator) -> None:
     recipe = yaml.safe_load((ROOT / "pipelines" / "lvd142m.yaml").read_text(encoding="utf-8"))
     for name in {name for step in recipe["steps"] for name in step.get("seeds", ())}:
         shutil.copytree(here / "my-birds", here / "seeds" / name)
-    for place in ("holiday.jpg", "path/to/an/image.jpg"):
-        (here / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(pool / "0003.jpg", here / place)
+    shutil.copy(pool / "0003.jpg", here / "holiday.jpg")
 
 
 def _tables(here: Path, rng: np.random.Generator) -> None:
