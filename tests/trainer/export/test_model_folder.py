@@ -106,7 +106,7 @@ def test_missing_models_are_told_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"there is no model .*name a run"):
         load_model(tmp_path / "none" / "at" / "all")
     (tmp_path / "config.yaml").write_text("{}")
-    with pytest.raises(MissingInput, match="has exported no model yet"):
+    with pytest.raises(MissingInput, match="has no model yet"):
         load_model(tmp_path)
     file = tmp_path / "weights.pth"
     file.write_bytes(b"x")

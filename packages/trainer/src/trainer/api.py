@@ -106,14 +106,17 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a model's features on labelled images; the report holds all numbers and a table of them.
 
-    model: run, model folder, Hugging Face folder or hub id. test: None splits `data` in halves.
+    model: run, model folder, Hugging Face folder or hub id. A run that goes on, or was stopped, is exported as its
+    newest checkpoint has it. test: None splits `data` in halves.
     progress: tell on stderr how far it is.
     Errors: UserError in one sentence.
     """
     from trainer.engine.device import choose_device
     from trainer.evaluate.evaluate_model import EvaluationRequest, evaluate_model
     from trainer.evaluate.watch import unwatched, watched
+    from trainer.unfinished_run import export_newest_checkpoint
 
+    export_newest_checkpoint(model)
     request = EvaluationRequest(
         model=model,
         data=data,
@@ -150,7 +153,9 @@ def import_model(
 def export(model: str, format_name: str, out: Path) -> dict[str, Any]:
     """Write a model in a named format (hf, official, timm, onnx). Errors: UserError in one sentence."""
     from trainer.export.export_formats import export_as
+    from trainer.unfinished_run import export_newest_checkpoint
 
+    export_newest_checkpoint(model)
     return export_as(model, format_name, out)
 
 

@@ -50,7 +50,9 @@ def _local_model(path: Path) -> Path:
         names = ", ".join(str(p) for p in several)
         raise MissingInput(f"{path} holds several models: name one of {names}")
     if (path / "config.yaml").is_file():
-        raise MissingInput(f"the run {path} has exported no model yet: let it finish by running its command again")
+        raise MissingInput(
+            f"the run {path} has no model yet, neither an export nor a checkpoint: run its command again to go on"
+        )
     raise MissingInput(f"{path} holds no model: wanted a run, or a folder with {CONFIG_FILE} and {BACKBONE_FILE}")
 
 
