@@ -42,7 +42,7 @@ def base_name(address: str) -> str:
 
 def folder_of(address: str) -> str:
     """The address without its last part."""
-    return address.rstrip("/").rpartition("/")[0]
+    return address.rstrip("/").rpartition("/")[0] or "."
 
 
 def find_files(addresses: Sequence[str], settings: RemoteSettings) -> list[RemoteFile]:
