@@ -77,7 +77,7 @@ SHORTENED: tuple[tuple[str, str], ...] = (
         r"trainer pretrain\b.*high_resolution",
         f"{TINY_RUN} --set high_resolution.steps=1 --set high_resolution.global_px=24 --set high_resolution.local_px=8",
     ),
-    (r"(torchrun .*)?trainer pretrain\b|trainer plan\b.*--tune", TINY_RUN),
+    (r"(torchrun .*)?trainer pretrain\b|trainer plan\b.*--(tune|measure)", TINY_RUN),
     (r"distill run\b.*ranks", f"{TINY_DISTILLATION} --set run.batch_size=6"),
     (r"distill run\b", TINY_DISTILLATION),
 )
