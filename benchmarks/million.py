@@ -49,15 +49,15 @@ def jpeg_of(number: int) -> bytes:
     return bytes(simplejpeg.encode_jpeg(picture(number - BACK), 90 if same_bytes else 75))
 
 
-def write_pool(folder: Path, images: int) -> None:
-    """Tars that are not there yet."""
+def write_pool(folder: Path, images: int, first: int = 0) -> None:
+    """Tars of the images from number `first` on that are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    for start in range(0, images, PER_TAR):
+    for start in range(first, first + images, PER_TAR):
         final = folder / f"{start // PER_TAR:05d}.tar"
         if final.exists():
             continue
         with tarfile.open(final.with_suffix(".part"), "w", format=tarfile.USTAR_FORMAT) as tar:
-            for number in range(start, min(start + PER_TAR, images)):
+            for number in range(start, min(start + PER_TAR, first + images)):
                 data, member = jpeg_of(number), tarfile.TarInfo(f"{number:09d}.jpg")
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))

@@ -59,6 +59,20 @@ def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
 
+def test_a_write_of_numpy_that_was_cut_short_is_a_full_disk(tmp_path: Path) -> None:
+    script = (
+        "import resource, numpy, sys\n"
+        "from contracts.publish import draft\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        f"with draft({str(tmp_path / 'folder' / 'a.npy')!r}) as rough, rough.open('wb') as handle:\n"
+        "    numpy.save(handle, numpy.zeros(4096))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "UserError: the disk is full while writing" in done.stderr
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
 def test_json_bytes_do_not_depend_on_key_order(tmp_path: Path) -> None:
     publish_json(tmp_path / "a.json", {"b": 1, "a": [1, 2]})
     publish_json(tmp_path / "b.json", {"a": [1, 2], "b": 1})

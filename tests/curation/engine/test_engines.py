@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ConfigError, UserError
+from contracts.publish import disk_is_full
 from curation.engine import Engine, open_engine
+from curation.index.threads import load_faiss
 
 
 def make_squarer(offset: int) -> Callable[[int], int]:
@@ -64,6 +67,29 @@ def make_failing(kind: str) -> Callable[[int], int]:
     return work
 
 
+def make_refusing() -> Callable[[int], int]:
+    raise UserError("the model is not there")
+
+
+def make_full(folder: str) -> Callable[[int], int]:
+    def work(part: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", f"{folder}/{part}")
+
+    return work
+
+
+def make_thread_counter(then: int | None = None) -> Callable[[int], tuple[int, str]]:
+    """Counts the threads of OpenMP; `then` it sets them, as a library may do of its own accord."""
+    faiss = load_faiss()
+
+    def work(part: int) -> tuple[int, str]:
+        found = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(then or found)
+        return found, os.environ["OMP_WAIT_POLICY"]
+
+    return work
+
+
 def squares(engine: Engine) -> dict[int, int]:
     return dict(engine.map_parts(partial(make_squarer, 1), list(range(20)), label="squares"))
 
@@ -102,6 +128,29 @@ def test_errors_keep_their_kind(ray_engine: Engine) -> None:
         list(ray_engine.map_parts(partial(make_failing, "user"), [5], label="failing"))
     with pytest.raises(Exception, match="our bug"):
         list(ray_engine.map_parts(partial(make_failing, "bug"), [5], label="failing"))
+
+
+def test_what_a_worker_raises_as_it_loads_keeps_its_kind(ray_engine: Engine) -> None:
+    with pytest.raises(UserError, match="the model is not there"):
+        list(ray_engine.map_parts(make_refusing, [0, 1], label="refusing"))
+    assert squares(ray_engine) == {i: i * i + 1 for i in range(20)}
+
+
+def test_a_full_disk_of_a_worker_is_one_here(ray_engine: Engine) -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(ray_engine.map_parts(partial(make_full, "/data"), [7], label="full"))
+    assert disk_is_full(caught.value)
+    assert caught.value.filename == "/data/7"
+
+
+def test_workers_that_share_cores_have_one_thread_each_and_idle_threads_sleep(ray_engine: Engine) -> None:
+    with open_engine("local", workers=2) as local:
+        found = dict(local.map_parts(partial(make_thread_counter, 2), list(range(4)), label="threads"))
+    assert set(found.values()) == {(1, "PASSIVE")}
+    found = dict(ray_engine.map_parts(make_thread_counter, [0, 1], label="threads"))
+    assert set(found.values()) == {(1, "PASSIVE")}
+    wide = int(os.environ.get("OMP_NUM_THREADS", "2"))  # Ray leaves what is set as it is
+    assert dict(ray_engine.map_parts(make_thread_counter, [0], cpus=2.0, label="threads")) == {0: (wide, "PASSIVE")}
 
 
 def test_an_unknown_engine_is_named() -> None:

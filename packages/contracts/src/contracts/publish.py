@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ from contracts.errors import BrokenArtifact, MissingInput, UserError
 DRAFT_MARK = ".draft-"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a quota that is used up, a file larger than the file system or the shell's limit allows."""
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Whether an error tells of a full disk; numpy tells a write that was cut short without an error number."""
+    cut_short = error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error))
+    return error.errno in NO_SPACE or cut_short is not None
 
 
 def fsync_folder(folder: Path) -> None:
@@ -54,9 +61,9 @@ def draft(path: Path | str) -> Iterator[Path]:
     reader meets the old folder, none, or the new one, never a mixture. On any error the draft is removed.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
     rough = final.with_name(f"{final.name}{DRAFT_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
+        final.parent.mkdir(parents=True, exist_ok=True)
         yield rough
         if not rough.exists():
             raise FileNotFoundError(f"nothing was written to the draft of {final}")
@@ -71,7 +78,7 @@ def draft(path: Path | str) -> Iterator[Path]:
         fsync_folder(final.parent)
     except OSError as error:
         _remove(rough)
-        if error.errno in NO_SPACE:
+        if disk_is_full(error):
             raise UserError(
                 f"the disk is full while writing {final}: free some space and run the same command again "
                 "(what was published before is intact)"

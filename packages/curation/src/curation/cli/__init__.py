@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from contracts.errors import UserError
+from contracts.publish import disk_is_full
 from curation.cli import choose, dataset, look, pool, scale
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
 def main() -> None:
     """Entry point: what the user can mend becomes one sentence and exit code 2; any other error is our bug."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, by the first library that has OpenMP threads
     try:
         code = app(standalone_mode=False)
     except UserError as error:
@@ -56,6 +58,12 @@ def main() -> None:
     except BrokenPipeError:  # who read has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         sys.exit(1)
+    except OSError as error:  # what no draft turned into a sentence: folders, and arrays that workers map
+        if not disk_is_full(error):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        sys.stderr.write(f"curate: the disk is full{where}: free some space and run the same command again\n")
+        sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:

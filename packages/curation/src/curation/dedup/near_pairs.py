@@ -86,10 +86,6 @@ def pool_pairs(vectors: PoolVectors, asked: JoinAsked, say: Say) -> Pairs:
     return pairs
 
 
-def _grows(made: PairsMade, wanted: PairsMade, vectors: PoolVectors) -> bool:
-    return made.may_grow_into(wanted) and vectors.identify(made.rows) == made.vectors
-
-
 def _grown(there: PairsOnDisk, vectors: PoolVectors, plan: IndexPlan, wanted: PairsMade) -> Pairs:
     """The pairs on disk, and those of the new images with each other and with the old ones."""
     pool, first = vectors.pool, there.made.rows

@@ -95,6 +95,7 @@ def embed(
     ):
         failures.extend(result.failed)
     store = _finish(store_folder, embedder, model, version) if parts or done is None else done
+    (store_folder / MAKING).unlink(missing_ok=True)
     return EmbedReport(
         model=model,
         dim=embedder.dim,
@@ -189,6 +190,4 @@ def _finish(folder: Path, embedder: Embedder, model: str, version: dict[str, Any
         "default_against_threshold": embedder.default_against_threshold,
     }
     writer = EmbeddingWriter(folder, model=model, dim=embedder.dim)
-    store = writer.finish(config_sha256=config_sha256(version), settings=settings)
-    (folder / MAKING).unlink(missing_ok=True)
-    return store
+    return writer.finish(config_sha256=config_sha256(version), settings=settings)

@@ -48,6 +48,7 @@ def _on_threads(
     """As many parts as threads are under way or wait to be taken; an error drops the parts that have not begun.
 
     Matrix products run on the thread of their worker alone: threads that share cores with each other's helpers wait.
+    The limit is set by each thread, since OpenMP counts per thread; libraries loaded by a first part keep it from then.
     """
     from threadpoolctl import threadpool_limits
 
@@ -57,6 +58,7 @@ def _on_threads(
 
     def run(position: int) -> tuple[int, Result]:
         work = free.get()
+        threadpool_limits(limits=1)
         try:
             return position, work(parts[position])
         finally:
