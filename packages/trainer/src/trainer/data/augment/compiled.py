@@ -24,8 +24,8 @@ from trainer.data.augment.settings import AugmentationSettings
 LIBRARY = "_kernels"
 Floats = NDArray[np.float32]
 # As in kernels/kernels.h: top, left, height, width, size, flip; kinds and values of 8 steps; half kernel, planes.
-_CROP = struct.Struct("6i8i8fPP")
-_NO_STEPS = (0,) * 8
+_CROP, _NUMBERS_PER_CROP = "6i8i8fPP", 24
+_NO_STEPS = [0] * 8
 _KINDS = {"brightness": 1, "contrast": 2, "saturation": 3, "hue": 4}
 _GRAYSCALE, _BLUR, _SOLARIZE = 5, 6, 7
 _scratch = threading.local()
@@ -67,28 +67,26 @@ def make_crops(
     )
     half_kernel = half_kernels.ctypes.data
     todo = iter(crops)
-    packed: list[bytes] = []
+    numbers: list[float] = []
     for stack in out:
         assert stack[:1].flags.c_contiguous
         planes, size = stack.ctypes.data, stack.shape[-1]
         for _, crop in zip(range(len(stack)), todo, strict=False):
-            packed.append(_pack(crop, settings.solarize_threshold, size, half_kernel, planes))
+            top, left, height, width, flip, _, _, blurred, _ = crop
+            kinds, values = _steps(crop, settings.solarize_threshold)
+            numbers += (top, left, height, width, size, flip, *kinds, *values, half_kernel, planes)
             planes += stack.strides[0]
-            half_kernel += 2 * (reach + 1) if crop.blur_sigma else 0
-    recipe = b"".join(packed)
-    scratch = _scratch_of(library.winnow_scratch_bytes(recipe, len(packed), channels, reach))
-    library.winnow_make_crops(
-        image.ctypes.data, image.strides[0], channels, recipe, len(packed), reach, scratch.ctypes.data
-    )
+            half_kernel += 2 * (reach + 1) if blurred else 0
+    count = len(numbers) // _NUMBERS_PER_CROP
+    recipe = _packing(count).pack(*numbers)
+    scratch = _scratch_of(library.winnow_scratch_bytes(recipe, count, channels, reach))
+    library.winnow_make_crops(image.ctypes.data, image.strides[0], channels, recipe, count, reach, scratch.ctypes.data)
 
 
-def _pack(crop: CropParameters, threshold: int, size: int, half_kernel: int, planes: int) -> bytes:
-    """One crop as the kernels read it. Units: half_kernel and planes are addresses."""
-    kinds: list[int] = []
-    values: list[float] = []
-    for name, value in crop.colour:
-        kinds.append(_KINDS[name])
-        values.append(int(value * 255) % 256 if name == "hue" else value)
+def _steps(crop: CropParameters, threshold: int) -> tuple[list[int], list[float]]:
+    """Kinds and values of a crop's steps, as the kernels read them."""
+    kinds = [_KINDS[name] for name, _ in crop.colour]
+    values = [int(value * 255) % 256 if name == "hue" else value for name, value in crop.colour]
     if crop.grayscale:
         kinds.append(_GRAYSCALE)
         values.append(0)
@@ -99,8 +97,12 @@ def _pack(crop: CropParameters, threshold: int, size: int, half_kernel: int, pla
         kinds.append(_SOLARIZE)
         values.append(threshold)
     rest = _NO_STEPS[len(kinds) :]
-    box = (crop.top, crop.left, crop.height, crop.width)
-    return _CROP.pack(*box, size, crop.flip, *kinds, *rest, *values, *rest, half_kernel, planes)
+    return kinds + rest, values + rest
+
+
+@cache
+def _packing(crops: int) -> struct.Struct:
+    return struct.Struct(_CROP * crops)
 
 
 def normalize(library: ctypes.CDLL, pixels: Pixels, scale: Floats, shift: Floats, out: Floats) -> None:
