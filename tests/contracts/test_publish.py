@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from contracts.errors import BrokenArtifact, MissingInput, UserError
-from contracts.publish import draft, publish_json, publish_text, read_json, remove_drafts, sha256_file
+from contracts.publish import draft, publish_array, publish_json, publish_text, read_json, remove_drafts, sha256_file
 
 
 def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
@@ -59,18 +60,25 @@ def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
 
-def test_a_write_of_numpy_that_was_cut_short_is_a_full_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [0, 100, 3000, 5000, 32_000])
+def test_an_array_is_published_whole_or_not_at_all(tmp_path: Path, room: int) -> None:
     script = (
         "import resource, numpy, sys\n"
-        "from contracts.publish import draft\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
-        f"with draft({str(tmp_path / 'folder' / 'a.npy')!r}) as rough, rough.open('wb') as handle:\n"
-        "    numpy.save(handle, numpy.zeros(4096))\n"
+        "from contracts.publish import publish_array\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        f"publish_array({str(tmp_path / 'folder' / 'a.npy')!r}, numpy.zeros(4096))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "UserError: the disk is full while writing" in done.stderr
     assert list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize("array", [np.arange(6, dtype=np.float16).reshape(2, 3), np.empty((0, 5), np.int64)])
+def test_arrays_have_the_bytes_of_numpy(tmp_path: Path, array: np.ndarray) -> None:
+    publish_array(tmp_path / "ours.npy", array)
+    np.save(tmp_path / "theirs.npy", array)
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
 
 
 def test_json_bytes_do_not_depend_on_key_order(tmp_path: Path) -> None:

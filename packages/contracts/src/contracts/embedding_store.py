@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from contracts.errors import BrokenArtifact, MissingInput
 from contracts.header import read_header, write_header
-from contracts.publish import draft
+from contracts.publish import draft, publish_array
 
 FORMAT, VERSION, HEADER = "winnow.embeddings", 1, "embeddings.json"
 _PART = re.compile(r"part-(\d{5,})\.npy")
@@ -57,8 +57,7 @@ class EmbeddingWriter:
         stem = self.folder / f"part-{number:05d}"
         with draft(stem.with_suffix(".parquet")) as rough:
             pq.write_table(pa.table({"key": pa.array(keys, pa.string())}), rough, compression="zstd")
-        with draft(stem.with_suffix(".npy")) as rough, rough.open("wb") as handle:
-            np.save(handle, rows, allow_pickle=False)
+        publish_array(stem.with_suffix(".npy"), rows)
 
     def finish(self, *, config_sha256: str, settings: Mapping[str, Any]) -> EmbeddingStore:
         """Publish the header over all parts that are on disk. `settings` say how the vectors were made."""

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from contracts.errors import BrokenArtifact, MissingInput, UserError
 
 DRAFT_MARK = ".draft-"
@@ -98,6 +101,23 @@ def publish_bytes(path: Path | str, data: bytes) -> None:
 def publish_text(path: Path | str, text: str) -> None:
     """Publish UTF-8 text under `path` atomically."""
     publish_bytes(path, text.encode("utf-8"))
+
+
+def write_array(path: Path | str, array: npt.NDArray[Any]) -> None:
+    """Write an array as .npy, in C order.
+
+    numpy's own `save` goes through the C library and loses, without an error, the last bytes on a full disk.
+    """
+    rows = np.ascontiguousarray(array)
+    with Path(path).open("wb") as handle:
+        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(rows))
+        handle.write(rows.reshape(-1).view(np.uint8).data)
+
+
+def publish_array(path: Path | str, array: npt.NDArray[Any]) -> None:
+    """Publish an array as .npy atomically."""
+    with draft(path) as rough:
+        write_array(rough, array)
 
 
 def publish_json(path: Path | str, value: Any) -> None:

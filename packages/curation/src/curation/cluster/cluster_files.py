@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import BrokenArtifact
 from contracts.header import read_header, write_header
-from contracts.publish import draft
+from contracts.publish import publish_array, remove_drafts
 from contracts.tables import TableSpec, read_table, write_table
 from curation.cluster.hierarchy import Level
 
@@ -53,12 +53,13 @@ def write_clusters(
     folder: Path, keys: pa.Array, levels: Sequence[Level], inputs: str, settings: Mapping[str, Any], model: str
 ) -> None:
     """Publish a hierarchy; `keys` are sorted."""
+    remove_drafts(folder)
     header = folder / HEADER
     header.unlink(missing_ok=True)
     for number, level in enumerate(levels, 1):
-        _save(folder / f"level-{number}-centroids.npy", level.centroids)
+        publish_array(folder / f"level-{number}-centroids.npy", level.centroids)
         if number > 1:
-            _save(folder / f"level-{number}-parents.npy", level.parent)
+            publish_array(folder / f"level-{number}-parents.npy", level.parent)
     members = pa.table({"key": keys, "cluster": pa.array(levels[0].parent), "cosine": pa.array(levels[0].cosine)})
     write_table(folder / "members.parquet", members.cast(MEMBERS.schema), MEMBERS)
     fields = {
@@ -100,11 +101,6 @@ def settings_of(folder: Path) -> dict[str, Any]:
         return {}
     header = read_header(folder / HEADER, format_name=FORMAT, version=VERSION, made_with="curate cluster")
     return dict(header.get("settings", {}))
-
-
-def _save(file: Path, array: NDArray[Any]) -> None:
-    with draft(file) as rough, rough.open("wb") as handle:
-        np.save(handle, array, allow_pickle=False)
 
 
 def _load(file: Path) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.publish import draft
+from contracts.publish import publish_array, write_array
 from curation.engine import Engine
 from curation.index.exact_join import CANDIDATE_MARGIN
 from curation.index.lists import ListedVectors
@@ -49,7 +49,7 @@ def list_candidates(join: ListJoin, listed: ListedVectors, engine: Engine) -> Co
     join.folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, array in (("order.npy", listed.order), ("starts.npy", listed.starts)):
-        np.save(join.folder / name, array, allow_pickle=False)
+        write_array(join.folder / name, array)
         files.append(str(join.folder / name))
     parts = [_Part(number, *bounds) for number, bounds in enumerate(_cut(listed.starts))]
     waiting = [part for part in parts if not _file(join.folder, part.number).is_file()]
@@ -97,8 +97,7 @@ def make_joiner(join: ListJoin, order_file: str, starts_file: str) -> Callable[[
                 rows[i] * len(vectors) + rows[j] for i, j in _within(units, since, floor, join.odd_dims) if len(i)
             )
         codes = np.unique(np.concatenate(found))
-        with draft(_file(join.folder, part.number)) as rough, rough.open("wb") as handle:
-            np.save(handle, codes, allow_pickle=False)
+        publish_array(_file(join.folder, part.number), codes)
         return len(codes)
 
     return work

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import UserError
-from contracts.publish import draft, publish_json, read_json, remove_drafts
+from contracts.publish import publish_array, publish_json, read_json, remove_drafts
 from curation.engine import Engine
 from curation.index.lists import ListedVectors, gap_for, lists_of_rows, train_lists
 from curation.index.plan import IndexPlan, default_lists
@@ -115,7 +115,7 @@ def make_filler(folder: str, vectors_file: str, made: IndexedRows) -> Callable[[
         start, stop = part
         row, found = lists_of_rows(vectors[start:stop], centroids, made.odd_dims, made.gap, most_lists(made))
         entries = np.stack([row.astype(np.int32), found], axis=1)
-        _publish(_part(Path(folder), start, stop), entries)
+        publish_array(_part(Path(folder), start, stop), entries)
         return len(entries)
 
     return work
@@ -125,7 +125,7 @@ def _train(folder: Path, vectors: IndexedVectors, plan: IndexPlan) -> IndexedRow
     rows = mapped(vectors.file())
     centroids = train_lists(rows, plan.lists, vectors.odd_dims)
     gap = gap_for(rows, centroids, vectors.odd_dims, plan.overlap)
-    _publish(folder / "centroids.npy", centroids)
+    publish_array(folder / "centroids.npy", centroids)
     name = vectors.identify(vectors.rows)
     made = IndexedRows(name, vectors.rows, len(centroids), plan.overlap, vectors.odd_dims, gap)
     publish_json(folder / "index.json", asdict(made))
@@ -165,8 +165,3 @@ def _ranges(folder: Path, rows: int) -> list[Range]:
 
 def _part(folder: Path, start: int, stop: int) -> Path:
     return folder / f"rows-{start:012d}-{stop:012d}.npy"
-
-
-def _publish(file: Path, array: NDArray[Any]) -> None:
-    with draft(file) as rough, rough.open("wb") as handle:
-        np.save(handle, array, allow_pickle=False)

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.publish import write_array
+
 Array = NDArray[Any]
 
 
@@ -37,7 +39,7 @@ def as_file(array: Array, file: Path) -> str:
     if isinstance(array, np.memmap) and isinstance(base, mmap.mmap) and array.filename is not None:
         return str(array.filename)
     file.unlink(missing_ok=True)  # whoever maps what stood here keeps it
-    np.save(file, array, allow_pickle=False)
+    write_array(file, array)
     return str(file)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.errors import UserError
-from contracts.publish import draft
+from contracts.publish import publish_array
 from curation.sources.original_ids import ids_of
 from curation.sources.uid_subset import UID_DIGITS, is_uid
 
@@ -38,8 +38,7 @@ def write_subset(file: Path, uris: Sequence[str]) -> SubsetReport:
             f"none of the {len(uris)} images comes from a DataComp tar or table (with a uid of {UID_DIGITS} digits), "
             f"so there is no subset to write to {file}"
         )
-    with draft(file) as rough, rough.open("wb") as handle:
-        np.save(handle, subset_array(found), allow_pickle=False)
+    publish_array(file, subset_array(found))
     return SubsetReport(str(file), len(found), len(uris) - len(found))
 
 

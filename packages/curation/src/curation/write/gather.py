@@ -33,7 +33,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.errors import UserError
-from contracts.publish import draft, publish_json, read_json
+from contracts.publish import draft, publish_array, publish_json, read_json
 from curation.sources.archives import ArchiveReader
 from curation.sources.read_bytes import read_bytes
 from curation.sources.reading_order import in_reading_order
@@ -112,8 +112,7 @@ def gather(block: Block) -> int:
     if not block.index_file.is_file():
         index = _copy(block) if block.copied else _locate(block)
         index = index[np.lexsort((index[:, 1], index[:, 0]))]
-        with draft(block.index_file) as rough, rough.open("wb") as handle:
-            np.save(handle, index, allow_pickle=False)
+        publish_array(block.index_file, index)
     return len(block.records)
 
 
