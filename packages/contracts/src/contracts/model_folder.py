@@ -86,9 +86,7 @@ def read_model_folder(path: Path | str, *, check_sums: bool = False) -> ModelFol
             raise MissingInput(f"{root} has no {name}, so it is not a model folder: make one with `trainer export`")
     config = read_json(root / CONFIG_FILE)
     if isinstance(config, dict) and "architecture" in config and "model_type" not in config:
-        raise MissingInput(
-            f"{root} is a timm model: make a model folder of it with `trainer import {root} --out ...`"
-        )
+        raise MissingInput(f"{root} is a timm model: make a model folder of it with `trainer import {root} --out ...`")
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise BrokenArtifact(f"{root / CONFIG_FILE} names no model_type, so it is not a model's configuration")
     provenance: Mapping[str, Any] = {}

@@ -25,9 +25,7 @@ def methods() -> list[str]:
 def project(vectors: Floats, method: str) -> Floats:
     """Points in the unit square, the same for the same vectors. Shapes: [n, D] -> [n, 2]. Errors: UserError."""
     if method == "umap" and "umap" not in methods():
-        raise UserError(
-            "UMAP needs umap-learn, which is not installed: install winnow-curation[umap], or choose pca"
-        )
+        raise UserError("UMAP needs umap-learn, which is not installed: install winnow-curation[umap], or choose pca")
     if method not in ("pca", "umap"):
         raise UserError(f"{method!r} is no way to draw a map: choose pca or umap")
     if len(vectors) < 3:
