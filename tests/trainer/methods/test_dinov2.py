@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.ranks_together import run_ranks
 
 from contracts.errors import ConfigError
 from trainer.data.batch import CropBatch
@@ -199,3 +200,44 @@ def test_gram_anchoring_pulls_only_after_its_start() -> None:
 def test_an_unknown_centering_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'sinkhorn_knopp'"):
         method(centering="sinkhorn")
+
+
+def everything(one: DinoV2, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Weights, averages, centers and what they wait for, moments."""
+    moments = {f"{i}.{k}": v for i, state in enumerate(optimizer.state.values()) for k, v in state.items()}
+    return {name: value.clone() for name, value in {**one.state_dict(), **moments}.items()}
+
+
+def steps_with_a_broken_one(rank: int, centering: str, broken_rank: int) -> None:
+    """A step in which one rank has a broken picture changes no weight on any, and the run goes on as if it had not
+    been."""
+    runs = []
+    for with_broken in (False, True):
+        one = method(centering=centering)
+        optimizer = build_adamw(one.parameter_groups())
+        for seed in range(2):
+            training_step(one, optimizer, [batch(seed=10 * rank + seed)], KNOBS)
+        if with_broken:
+            before, broken = everything(one, optimizer), batch(seed=10 * rank + 2)
+            if rank == broken_rank:
+                broken.global_crops[0, 0, 0, 0] = math.nan
+            report = training_step(one, optimizer, [broken], KNOBS)
+            assert report.skipped
+            assert "is nan" in report.reason
+            after = everything(one, optimizer)
+            weights = [name for name in before if "targets" not in name]  # the center of earlier steps may move in
+            assert len(weights) > 50
+            assert all(torch.equal(before[name], after[name]) for name in weights)
+        assert not training_step(one, optimizer, [batch(seed=10 * rank + 3)], KNOBS).skipped
+        runs.append(everything(one, optimizer))
+    assert runs[0].keys() == runs[1].keys()
+    assert all(torch.equal(value, runs[1][name]) for name, value in runs[0].items())
+
+
+@pytest.mark.parametrize("centering", ["sinkhorn_knopp", "centering"])
+def test_a_broken_picture_costs_its_step_and_nothing_else(centering: str) -> None:
+    steps_with_a_broken_one(0, centering, 0)
+
+
+def test_a_picture_that_is_broken_on_one_rank_costs_all_of_them_that_step() -> None:
+    run_ranks(2, steps_with_a_broken_one, "centering", 1)
