@@ -48,7 +48,8 @@ def curve(run: Path) -> list[tuple[int, float]]:
     found: dict[int, float] = {}
     for folder in (run, run / "high_resolution"):
         before = max(found, default=0)
-        for line in (folder / "metrics.jsonl").read_text().splitlines():
+        metrics = folder / "metrics.jsonl"
+        for line in metrics.read_text().splitlines() if metrics.is_file() else ():
             record = json.loads(line)
             if "probe/knn_accuracy" in record:
                 found[before + record["step"]] = record["probe/knn_accuracy"]

@@ -94,3 +94,11 @@ def test_unreadable_json_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "cut.json")
     with pytest.raises(MissingInput, match=r"none\.json"):
         read_json(tmp_path / "none.json")
+
+
+def test_files_have_the_mode_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    with draft(tmp_path / "folder") as rough:
+        rough.mkdir()
+        (rough / "weights").touch(mode=0o600)
+    assert (tmp_path / "folder" / "weights").stat().st_mode == (tmp_path / "new").stat().st_mode

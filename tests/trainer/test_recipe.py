@@ -34,3 +34,12 @@ def test_a_warm_up_longer_than_the_run_is_cut_and_this_is_said() -> None:
 def test_one_step_is_enough() -> None:
     fitted = schedule_settings(load_pretrain_config("vitg14", ["run.steps=1"]))
     assert build_schedules(fitted.settings).steps == 1
+
+
+def test_a_last_layer_that_would_never_train_is_frozen_for_a_tenth_and_this_is_said() -> None:
+    changes = ["schedules.for_steps=null", "schedules.warmup_steps=5", "run.steps=40"]
+    fitted = schedule_settings(load_pretrain_config("cpu", [*changes, "schedules.freeze_last_layer_steps=40"]))
+    assert fitted.settings.freeze_last_layer_steps == 4
+    assert "would keep the last layer frozen for all 40 steps" in fitted.notes[0]
+    fitted = schedule_settings(load_pretrain_config("cpu", [*changes, "schedules.freeze_last_layer_steps=39"]))
+    assert fitted.settings.freeze_last_layer_steps == 39

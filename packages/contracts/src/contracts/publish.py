@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ import numpy.typing as npt
 from contracts.errors import BrokenArtifact, MissingInput, UserError
 
 DRAFT_MARK = ".draft-"
+_umask = os.umask(0)
+os.umask(_umask)
+_NEW_FILE_MODE = 0o666 & ~_umask
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a quota that is used up, a file larger than the file system or the shell's limit allows."""
 
@@ -43,9 +47,13 @@ def fsync_folder(folder: Path) -> None:
 
 
 def _fsync_tree(path: Path) -> None:
+    """Sync every file, and give it the mode of any other new file: some writers (safetensors) keep others out."""
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     for file in files:
         with file.open("rb") as handle:
+            mode = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
+            if mode | _NEW_FILE_MODE != mode:
+                os.fchmod(handle.fileno(), mode | _NEW_FILE_MODE)
             os.fsync(handle.fileno())
 
 

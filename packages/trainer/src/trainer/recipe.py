@@ -148,7 +148,8 @@ def schedule_settings(config: RunRecipe) -> FittedSchedules:
     """The schedules of a run.
 
     Lengths written for another run length are scaled in proportion; a warm-up that still does not fit is cut to half
-    the run, so that a short trial runs; both are said.
+    the run, and a last layer that would never train is frozen for a tenth of it, so that a short trial runs; all of
+    it is said.
     """
     s, steps = config.schedules, config.run.steps
     asked = ScheduleSettings(
@@ -178,5 +179,11 @@ def schedule_settings(config: RunRecipe) -> FittedSchedules:
         notes.append(
             f"schedules.warmup_steps {asked.warmup_steps} is longer than the run of {steps} steps and is cut to "
             f"{fitted.warmup_steps}"
+        )
+    if fitted.freeze_last_layer_steps >= steps:
+        fitted = replace(fitted, freeze_last_layer_steps=steps // 10)
+        notes.append(
+            f"schedules.freeze_last_layer_steps {asked.freeze_last_layer_steps} would keep the last layer frozen for "
+            f"all {steps} steps and is cut to {fitted.freeze_last_layer_steps}"
         )
     return FittedSchedules(fitted, tuple(notes))
