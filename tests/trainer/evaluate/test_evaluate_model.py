@@ -127,6 +127,10 @@ def test_what_is_missing_is_told(tmp_path: Path, pictures: Path, model: Path) ->
     flat = pictures / "red"
     with pytest.raises(MissingInput, match="has no classes"):
         evaluate_model(EvaluationRequest(model, flat))
+    listing = tmp_path / "one_class.txt"
+    listing.write_text("".join(f"{file}\t3\n" for file in sorted(flat.glob("[0-9]*.png"))))
+    with pytest.raises(MissingInput, match="all 7 training images have the same class"):
+        evaluate_model(EvaluationRequest(model, listing))
     other = tmp_path / "other"
     for name in ("blue", "yellow"):
         (other / name).mkdir(parents=True)

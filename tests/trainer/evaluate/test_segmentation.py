@@ -80,6 +80,14 @@ def test_masks_that_count_nothing_are_told() -> None:
         segmentation_score(empty, empty, QUICK)
 
 
+def test_masks_of_one_class_are_told() -> None:
+    """As of binary masks that were saved as 0 and 255."""
+    one = table(4, 1, True)
+    one.masks.clamp_(max=1).mul_(255)
+    with pytest.raises(MissingInput, match=r"have the class 0.*two classes or more"):
+        segmentation_score(one, one, QUICK)
+
+
 def test_a_whole_evaluation(scenes: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     backbone = VisionTransformer(VitSettings(24, 1, 2, 4, 24, layer_scale=1.0))
@@ -91,6 +99,11 @@ def test_a_whole_evaluation(scenes: Path, tmp_path: Path) -> None:
     assert report["results"]["model"]["segmentation"]["classes"] == 2
     with pytest.raises(ConfigError, match="evaluate it alone"):
         evaluate_model(EvaluationRequest(folder, scenes, tasks=("segmentation", "knn")))
+    for file in (scenes / "images").iterdir():
+        if file.stem != "0":
+            file.unlink()
+    with pytest.raises(MissingInput, match="holds one image: add more"):
+        evaluate_model(EvaluationRequest(folder, scenes, tasks=("segmentation",)))
 
 
 def test_masks_keep_their_numbers_when_resized(scenes: Path) -> None:
@@ -103,9 +116,22 @@ def test_masks_keep_their_numbers_when_resized(scenes: Path) -> None:
 def test_what_is_missing_or_broken_is_told(scenes: Path) -> None:
     with pytest.raises(MissingInput, match="no folder images"):
         open_masked(scenes / "images")
-    Image.new("RGB", (8, 8)).save(scenes / "masks" / "0.png")
-    with pytest.raises(BrokenArtifact, match="colour picture"):
-        read_masked(open_masked(scenes), 0, EvalTransform(8, (0.5,) * 3, (0.5,) * 3))
+    pairs, transform = open_masked(scenes), EvalTransform(8, (0.5,) * 3, (0.5,) * 3)
+    wrong = {
+        r"is a colour picture.*grey or palette PNG": np.zeros((24, 24, 3), dtype=np.uint8),
+        r"has 24 x 12 px and .*0\.jpg has 24 x 24": np.zeros((12, 24), dtype=np.uint8),
+        r"holds the number 1000: classes go from 0 to 254": np.full((24, 24), 1000, dtype=np.uint16),
+    }
+    for words, mask in wrong.items():
+        Image.fromarray(mask).save(pairs.masks[0])
+        with pytest.raises(BrokenArtifact, match=words):
+            read_masked(pairs, 0, transform)
+    pairs.masks[0].write_bytes(b"no mask")
+    with pytest.raises(BrokenArtifact, match=r"the mask .*0\.png cannot be read"):
+        read_masked(pairs, 0, transform)
+    pairs.images[0].write_bytes(b"no image")
+    with pytest.raises(BrokenArtifact, match=r"0\.jpg cannot be read \(undecodable: cannot identify image file\)"):
+        read_masked(pairs, 0, transform)
     (scenes / "masks" / "3.png").unlink()
     with pytest.raises(MissingInput, match=r"has no mask: wanted .*3\.png"):
         open_masked(scenes)

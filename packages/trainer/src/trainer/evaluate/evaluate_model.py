@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import ConfigError, nearest_name
+from contracts.errors import ConfigError, MissingInput, nearest_name
 from trainer.evaluate.baselines import pixel_patches, random_twin, raw_pixels
 from trainer.evaluate.eval_images import EvalTransform, image_batches
 from trainer.evaluate.features import Embed, FeatureTable, class_token, extract, last_blocks, patch_tokens
@@ -72,7 +72,13 @@ class Arena:
             batches = image_batches(part.source, self.transform, part.indices, batch)
             seen = self.request.watch(batches, len(part.indices), label, lambda one: len(one.keys) + one.unreadable)
             tables.append(extract(seen, self.transform, embed, device))
-        return tables[0], tables[1]
+        train, test = tables
+        if len(train.labels) and bool((train.labels == train.labels[0]).all()):
+            raise MissingInput(
+                f"all {len(train.labels)} training images have the same class, and any model is right then: wanted two "
+                "classes or more"
+            )
+        return train, test
 
 
 def knn_task(contest: Contest, arena: Arena) -> Mapping[str, Any]:
@@ -147,6 +153,8 @@ def _segmentation(
     train = open_masked(request.data)
     if request.test is None:
         first, second = split_in_halves(len(train.images), request.seed)
+        if not len(second):
+            raise MissingInput(f"{request.data} holds one image: add more, or name a test set with --test")
         train, test = train.part(first.tolist()), train.part(second.tolist())
     else:
         test = open_masked(request.test)

@@ -25,7 +25,7 @@ def open_labelled(
 ) -> tuple[LabelledImages, LabelledImages]:
     """Training and test images with classes; without `test`, `data` is split in two halves by a seed.
 
-    At most `max_images` of each are taken, drawn by the seed so that every class is met.
+    At most `max_images` of each are taken, drawn by the seed.
     Errors: MissingInput when a source has no classes or too few images, ConfigError when the two name classes apart.
     """
     train_source = open_source(data)
@@ -40,7 +40,7 @@ def open_labelled(
         )
     test_source = open_source(test)
     _need_classes(test_source, test)
-    if train_source.class_names != test_source.class_names:
+    if not _same_classes(train_source.class_names or (), test_source.class_names or ()):
         raise ConfigError(
             f"{data} has the classes {_shown(train_source)} and {test} has {_shown(test_source)}: the two sets of an "
             "evaluation must have the same classes in the same order"
@@ -66,9 +66,16 @@ def _at_most(indices: np.ndarray, most: int | None, seed: int) -> np.ndarray:
 def _need_classes(source: ImageSource, name: Path | str) -> None:
     if source.class_names is None:
         raise MissingInput(
-            f"{name} has no classes, which an evaluation needs: use one folder per class, a list with labels, or "
-            "Parquet with a label column"
+            f"{name} has no classes, which an evaluation needs: use one folder per class, a list with labels, Parquet "
+            "with a label column, or tars with a .cls beside every image"
         )
+
+
+def _same_classes(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    """Whether labels mean the same. Numbers that have no names may end earlier in one set."""
+    shorter, longer = sorted((first, second), key=len)
+    numbers = tuple(str(number) for number in range(len(longer)))
+    return first == second or (longer == numbers and shorter == numbers[: len(shorter)])
 
 
 def _shown(source: ImageSource) -> str:

@@ -1,6 +1,6 @@
 """Images with masks for segmentation: a folder with `images` and `masks`, joined by file name without its ending.
 
-A mask is a PNG of class numbers (palette or grey); 255 is not counted.
+A mask is a PNG of class numbers (palette or grey), as large as its image; 255 is not counted.
 Dimensions: S side in px, C channels.
 """
 
@@ -58,14 +58,36 @@ def read_masked(pairs: MaskedImages, index: int, transform: EvalTransform) -> tu
     Nothing is cropped: all of a mask counts. Shapes: uint8 [C, S, S], int64 [S, S]. Errors: BrokenArtifact.
     """
     side = (transform.image_px, transform.image_px)
+    file = pairs.images[index]
     try:
-        pixels = decode_image(pairs.images[index].read_bytes(), transform.channels)
-        with Image.open(pairs.masks[index]) as opened:
-            mask = np.array(opened.resize(side, Image.Resampling.NEAREST))
-    except (BadImage, OSError, UnidentifiedImageError) as error:
-        raise BrokenArtifact(f"{pairs.images[index]} or its mask cannot be read: {error}") from None
-    if mask.ndim != 2:
-        raise BrokenArtifact(f"{pairs.masks[index]} is a colour picture where a mask of class numbers was wanted")
+        pixels = decode_image(file.read_bytes(), transform.channels)
+    except (BadImage, OSError) as error:
+        reason = str(error).partition(" <_io")[0]
+        raise BrokenArtifact(f"{file} cannot be read ({reason}): copy it again or leave it and its mask out") from None
+    mask = _read_mask(pairs.masks[index], file, size=(pixels.shape[1], pixels.shape[0]), side=side)
     image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
     resized = torch.nn.functional.interpolate(image, size=side, mode="bicubic", antialias=True)[0]
-    return resized, torch.from_numpy(mask.astype(np.int64))
+    return resized, torch.from_numpy(mask)
+
+
+def _read_mask(file: Path, image: Path, size: tuple[int, int], side: tuple[int, int]) -> np.ndarray:
+    """Class numbers, resized to `side`. Shapes: int64 [S, S]. Errors: BrokenArtifact, also for another size."""
+    try:
+        with Image.open(file) as opened:
+            found, mask = opened.size, np.array(opened.resize(side, Image.Resampling.NEAREST))
+    except (OSError, UnidentifiedImageError):
+        raise BrokenArtifact(f"the mask {file} cannot be read: copy it again, or leave it and {image} out") from None
+    if mask.ndim != 2:
+        raise BrokenArtifact(
+            f"{file} is a colour picture where a mask was wanted: write a grey or palette PNG of class numbers"
+        )
+    if found != size:
+        raise BrokenArtifact(
+            f"the mask {file} has {found[0]} x {found[1]} px and {image} has {size[0]} x {size[1]}: a mask gives every "
+            "pixel of its image a class"
+        )
+    if mask.min() < 0 or mask.max() > IGNORED:
+        raise BrokenArtifact(
+            f"the mask {file} holds the number {mask.max()}: classes go from 0 to 254, and 255 is not counted"
+        )
+    return mask.astype(np.int64)

@@ -71,11 +71,19 @@ def dense_features(
 
 
 def segmentation_score(train: DenseTable, test: DenseTable, settings: SegmentationSettings) -> SegmentationScore:
-    """Train the linear layer on `train` and score it on `test`. Errors: MissingInput when no pixel has a class."""
-    counted = train.masks[train.masks != IGNORED]
-    if not counted.numel() or not (test.masks != IGNORED).any():
+    """Train the linear layer on `train` and score it on `test`.
+
+    Errors: MissingInput when no pixel of a set has a class, or all those to learn from have the same one.
+    """
+    learned, asked = (torch.unique(table.masks[table.masks != IGNORED]) for table in (train, test))
+    if not len(learned) or not len(asked):
         raise MissingInput("no pixel of the masks has a class: 255 stands for pixels that are not counted")
-    K = int(max(counted.max(), test.masks[test.masks != IGNORED].max())) + 1
+    if len(learned) == 1:
+        raise MissingInput(
+            f"all pixels of the training masks have the class {int(learned[0])}, and any model is right then: wanted "
+            "two classes or more (255 stands for pixels that are not counted, so masks of 0 and 255 have one)"
+        )
+    K = int(max(learned.max(), asked.max())) + 1
     head = _train(train, K, settings)
     confusion = torch.zeros(K, K, dtype=torch.int64)
     for rows in _runs(len(test.masks), settings.batch_size):
