@@ -23,21 +23,37 @@ INLINE float blend(float x, float toward, float factor) {
 INLINE float by_255(float x) { return x * 0x1.01p-8f + x * 0x1.010102p-24f; }
 INLINE float sixths_of_255(float x) { return x * 0x1.818p-6f + x * 0x1.818182p-22f; }
 
+/* high * (1 - colourfulness * share(weight)), rounded; weight = the distance of the angle from `centre`, mirrored
+   (`sign` -1) and moved. */
+INLINE void channel_of_hue(float *restrict to, const float *restrict high, const float *restrict colourfulness,
+                           const float *restrict angle, float centre, float sign, float move) {
+    for (int i = 0; i < BLOCK; i++)
+        to[i] = whole(high[i] * (1.0f - colourfulness[i] * share(move + sign * fabsf(angle[i] - centre))) + 0.5f);
+}
+
+/* In several short loops, of which the processor overlaps more turns than of a single long one. */
 INLINE void hue(float *restrict red, float *restrict green, float *restrict blue, float shift) {
+    float highest[BLOCK], colourfulness[BLOCK], angles[BLOCK];
     for (int i = 0; i < BLOCK; i++) {
         float r = red[i], g = green[i], b = blue[i];
         float high = larger(larger(r, g), b), low = smaller(smaller(r, g), b), chroma = high - low;
         float part = (high - (r + g + b - high - low)) / larger(chroma, 1.0f);
-        int ascending = r == high ? g <= b : g == high ? b <= r : r <= g;
         float base = r == high ? 0.0f : g == high ? 2.0f : 4.0f;
-        float circle = (ascending ? base - 1.0f + part : base + 1.0f - part) / 6.0f;
-        float angle = whole((circle < 0.0f ? circle + 1.0f : circle) * 255.0f) + shift;
-        angle = sixths_of_255(angle > 255.0f ? angle - 256.0f : angle);
-        float colourfulness = by_255(whole(chroma / larger(high, 1.0f) * 255.0f));
-        red[i] = whole(high * (1.0f - colourfulness * share(2.0f - fabsf(angle - 3.0f))) + 0.5f);
-        green[i] = whole(high * (1.0f - colourfulness * share(fabsf(angle - 2.0f) - 1.0f)) + 0.5f);
-        blue[i] = whole(high * (1.0f - colourfulness * share(fabsf(angle - 4.0f) - 1.0f)) + 0.5f);
+        float before = r == high ? b : g == high ? r : g, after = r == high ? g : g == high ? b : r;
+        float side = before >= after ? 1.0f : -1.0f;
+        angles[i] = (base - side) + side * part;
+        colourfulness[i] = chroma / larger(high, 1.0f);
+        highest[i] = high;
     }
+    for (int i = 0; i < BLOCK; i++) {
+        float circle = angles[i] / 6.0f;
+        float angle = whole((circle < 0.0f ? circle + 1.0f : circle) * 255.0f) + shift;
+        angles[i] = sixths_of_255(angle > 255.0f ? angle - 256.0f : angle);
+        colourfulness[i] = by_255(whole(colourfulness[i] * 255.0f));
+    }
+    channel_of_hue(red, highest, colourfulness, angles, 3.0f, -1.0f, 2.0f);
+    channel_of_hue(green, highest, colourfulness, angles, 2.0f, 1.0f, -1.0f);
+    channel_of_hue(blue, highest, colourfulness, angles, 4.0f, 1.0f, -1.0f);
 }
 
 INLINE void one_step(enum step_kind kind, float value, float mean, float *restrict r, float *restrict g,
