@@ -1,9 +1,9 @@
 """Warnings about runs that collapse or do not move: what was seen, and what to change.
 
 Looked at: image loss over ln K (1: the student guesses; untrained value), entropy of the teacher's targets over ln K
-(1: the targets say nothing; 0: one prototype for everything), RankMe of the features (1: they lie on a line), their
-mean cosine (1: all images look alike; RankMe looks at what is left without the mean, so it can miss this), the
-student's distance to its moving average (0: nothing moves), and k-NN accuracy against its value before the first step.
+(1: the targets say nothing; 0: one prototype for everything), RankMe of the features (1: they lie on a line through 0),
+their mean cosine (1: all images look alike; many small differences can hide this from RankMe), the student's distance
+to its moving average (0: nothing moves), and k-NN accuracy against its value before the first step.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def agreement(features: Tensor, prototypes: Tensor, targets: TargetRows) -> Tens
 @torch.no_grad()
 def feature_cosine(features: Tensor) -> Tensor:
     """Mean cosine between different rows: 1 when all images have the same feature. Shapes: [M, D] -> scalar."""
-    rows = F.normalize(features[:MOST_ROWS].float(), dim=-1)
+    rows = F.normalize(_wide(features[:MOST_ROWS]), dim=-1)
     M = len(rows)
     return (rows.sum(0).square().sum() - M) / max(M * M - M, 1)
 
@@ -60,13 +60,19 @@ def lead_over_average(model: nn.Module, average: nn.Module) -> Tensor:
 
 @torch.no_grad()
 def rank_me(features: Tensor) -> Tensor:
-    """Effective rank of the features: exp of the entropy of their normalised singular values, 1 when collapsed.
+    """Effective rank of the features: exp of the entropy of their singular values over the sum of these.
 
-    Source: RankMe (arXiv 2210.02885), eq. 2. Shapes: [M, D] -> scalar between 1 and min(M, D).
+    1 when all images have the same feature. Differs: of one batch, where the paper takes 25,600 images.
+    Source: RankMe (arXiv 2210.02885), eq. 1 and 2. Shapes: [M, D] -> scalar between 1 and min(M, D).
     """
-    rows = features[:MOST_ROWS].float()
+    rows = _wide(features[:MOST_ROWS])
     if not rows.isfinite().all():
         return rows.new_full((), math.nan)
-    values = torch.linalg.svdvals(rows - rows.mean(0))
+    values = torch.linalg.svdvals(rows)
     shares = values / values.sum().clamp_min(1e-12) + 1e-7
     return torch.exp(-(shares * shares.log()).sum())
+
+
+def _wide(features: Tensor) -> Tensor:
+    """At least float32."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
