@@ -4,8 +4,9 @@
 
 Writes generated 64 px JPEGs to tars as `million.py` does, and the new ones (the numbers that follow) to tars of their
 own. `curate ingest`, `dedup` (which embeds), `cluster` and `build` run over the first pool, then again in the same
-workspace with the new tars as one more source. Another workspace takes all images at once: what doing everything anew
-costs; what is kept must be the same. CPU seconds are those of all processes of a command.
+workspace with the new tars as one more source; a second dataset is built with `write.keep_shards`. Another workspace
+takes all images at once: what doing everything anew costs; what is kept must be the same. `start` is `curate --help`:
+what every command costs before it does anything. CPU seconds are those of all processes of a command.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import argparse
 import json
 import os
 import platform
+import resource
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from million import run_step, write_pool
 
-STEPS = ("ingest", "dedup", "cluster", "build")
+STEPS = ("ingest", "dedup", "cluster", "build", "build keeping shards")
 
 
 def run_all(work: Path, workspace: Path, sources: list[Path], asked: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -32,12 +36,24 @@ def run_all(work: Path, workspace: Path, sources: list[Path], asked: argparse.Na
         "dedup": ["--index", "faiss", "--model", asked.model, *place],
         "cluster": ["--model", asked.model, *place],
         "build": place,
+        "build keeping shards": ["--set", "write.keep_shards=true", "--out", str(workspace / "kept"), *place],
     }
     costs = {}
     for step in STEPS:
-        found = run_step(step, words[step], work / f"{step}.json")
+        found = run_step(step.split()[0], words[step], work / f"{step.replace(' ', '-')}.json")
         costs[step] = {name: float(str(found[name])) for name in ("cpu_seconds", "wall_seconds")}
     return costs
+
+
+def start_seconds() -> float:
+    """CPU seconds of a command that does nothing, the least of three."""
+    curate, taken = str(Path(sys.executable).with_name("curate")), []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([curate, "--help"], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return round(min(taken), 2)
 
 
 def kept(workspace: Path) -> set[str]:
@@ -75,6 +91,7 @@ def main() -> None:
         **{name: getattr(asked, name) for name in ("images", "new", "model", "workers")},
         "cores": os.cpu_count(),
         "python": platform.python_version(),
+        "start_seconds": start_seconds(),
         "kept": len(grown),
         "kept_only_grown": len(grown - anew),
         "kept_only_at_once": len(anew - grown),

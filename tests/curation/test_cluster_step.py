@@ -15,16 +15,21 @@ from curation import api
 from curation.cluster.options import cluster_overrides
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> api.Workspace:
-    """90 bluish pictures and 10 reddish ones."""
-    folder = tmp_path / "pool"
-    folder.mkdir()
-    for number in range(100):
+def add_pictures(folder: Path, numbers: range) -> None:
+    """Bluish pictures; reddish ones from number 90 on."""
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
         rng = np.random.default_rng(number)
         base = np.array([30, 60, 200] if number < 90 else [220, 40, 20])
         pixels = (base + rng.normal(0, 25, (5, 5, 3))).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{number:03d}.png")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> api.Workspace:
+    """90 bluish pictures and 10 reddish ones."""
+    folder = tmp_path / "pool"
+    add_pictures(folder, range(100))
     made = api.init(tmp_path / "workspace", api.NewWorkspace(sources=[str(folder)]))
     with api.open_engine("local") as engine:
         api.ingest(made, made.config(), engine)
@@ -83,3 +88,55 @@ def test_a_sample_is_drawn_from_the_clusters_that_were_asked_for(workspace: api.
         assert (workspace.clusters / "clusters.json").read_bytes() == made, "settings of the draw cluster nothing anew"
         api.sample(workspace, workspace.config(["cluster.level_clusters=[5]"]), engine, 16)
         assert (workspace.clusters / "clusters.json").read_bytes() != made
+
+
+def clustered(workspace: api.Workspace, *more: str) -> tuple[api.ClusterReport, list[str]]:
+    said: list[str] = []
+    with api.open_engine("local") as engine:
+        config = workspace.config([*SETTINGS, *more])
+        api.ingest(workspace, config, engine)
+        return api.cluster(workspace, config, engine, said.append), said
+
+
+def test_a_small_crawl_is_assigned_and_a_large_one_trains_anew(workspace: api.Workspace) -> None:
+    pool = workspace.root.parent / "pool"
+    clustered(workspace)
+    centroids = (workspace.clusters / "level-1-centroids.npy").read_bytes()
+    add_pictures(pool, range(100, 120))
+    config = workspace.config(SETTINGS)
+    with api.open_engine("local") as engine:
+        api.ingest(workspace, config, engine)
+    assert "20 images came and 0 went" in api.foresee_cluster(workspace, config).values["centroids"]
+    report, said = clustered(workspace)
+    assert (report.trained_images, report.came, report.gone, report.images) == (100, 20, 0, 120)
+    assert report.mean_cosine_came is not None and "serve: 20 images came" in said[0]
+    assert (workspace.clusters / "level-1-centroids.npy").read_bytes() == centroids
+    files = {file.name: file.read_bytes() for file in workspace.clusters.iterdir()}
+    assert clustered(workspace) == (report, []), "a rerun has nothing to do"
+    assert {file.name: file.read_bytes() for file in workspace.clusters.iterdir()} == files
+
+    (pool / "000.png").unlink()
+    report, said = clustered(workspace)
+    assert "trained anew: 20 images came and 1 went" in said[0], "21 of 100 are more than a fifth"
+    assert (report.trained_images, report.came, report.gone) == (119, 0, 0)
+
+
+def test_training_anew_can_be_asked_for(workspace: api.Workspace) -> None:
+    clustered(workspace)
+    add_pictures(workspace.root.parent / "pool", range(100, 105))
+    assert clustered(workspace)[0].came == 5
+    foreseen = api.foresee_cluster(workspace, workspace.config([*SETTINGS, "cluster.retrain_above=0"]))
+    assert foreseen.values["centroids"].startswith("trained anew") and foreseen.values["clusters"] == "10, 2"
+    grown = {file.name: file.read_bytes() for file in workspace.clusters.iterdir()}
+    assert clustered(workspace, "cluster.retrain_above=0")[0].trained_images == 105
+    anew = {file.name: file.read_bytes() for file in workspace.clusters.iterdir()}
+    assert anew["level-1-centroids.npy"] != grown["level-1-centroids.npy"]
+
+
+def test_damaged_clusters_are_made_again(workspace: api.Workspace) -> None:
+    clustered(workspace)
+    file = workspace.clusters / "level-1-centroids.npy"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:50])
+    clustered(workspace)
+    assert file.read_bytes() == whole

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from contracts.errors import BrokenArtifact, MissingInput
-from curation.cluster.cluster_files import inputs_of, read_clusters, write_clusters
+from curation.cluster.cluster_files import ClustersMade, made_of, read_clusters, write_clusters
 from curation.cluster.hierarchy import (
     KMeansPlan,
     LevelPlan,
@@ -82,10 +82,12 @@ def test_clusters_come_back_from_disk_and_damage_is_said(tmp_path: Path) -> None
     keys = pa.array([f"{i:024x}" for i in range(120)])
     with pytest.raises(MissingInput, match="curate cluster"):
         read_clusters(tmp_path)
-    assert inputs_of(tmp_path) is None
-    write_clusters(tmp_path, keys, levels, "abc", {}, "scene")
+    assert made_of(tmp_path) is None
+    made = ClustersMade("abc", "def", "scene", {"seed": 3})
+    write_clusters(tmp_path, keys, levels, made)
     stored = read_clusters(tmp_path)
-    assert stored.keys.equals(keys) and inputs_of(tmp_path) == "abc"
+    assert stored.keys.equals(keys) and stored.made == made_of(tmp_path) == made
+    assert stored.trained.all() and stored.trained_images == 120
     for one, two in zip(stored.levels, levels, strict=True):
         assert np.array_equal(one.parent, two.parent) and np.array_equal(one.centroids, two.centroids)
         assert np.allclose(one.cosine, two.cosine, atol=1e-6)

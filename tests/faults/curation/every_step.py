@@ -18,6 +18,7 @@ from curation import api
 PARTS = ["ingest.part_images=11", "embed.part_rows=13", "filters.part_images=17", "write.shard_samples=5"]
 IVF = ["--index", "ivf", "--set", "dedup.index.lists=4"]
 WIDER = ["--set", "cluster.level_clusters=[8,3]", "--set", "cluster.resample_rounds=1"]
+KEEPING = ["--set", "write.keep_shards=true"]
 Content = dict[str, str]
 
 
@@ -70,6 +71,12 @@ def steps_over(small: SmallPool) -> list[Step]:
         Step("cluster more", "dedup more", ["cluster", *WIDER]),
         Step("retrieve more", "dedup more", [*warm, "--per-query", "2"]),
         Step("build more", "retrieve more", ["build"]),
+        Step("ingest more clustered", "sample", ["ingest", pool, crawl]),
+        Step("cluster grown", "ingest more clustered", ["cluster", *WIDER, "--set", "cluster.retrain_above=1"]),
+        Step("build keeping", "dedup", ["build", *KEEPING]),
+        Step("ingest more kept", "build keeping", ["ingest", pool, crawl]),
+        Step("dedup more kept", "ingest more kept", exact),
+        Step("build kept", "dedup more kept", ["build", *KEEPING]),
         Step("ingest more ivf", "dedup ivf", ["ingest", pool, crawl]),
         Step("dedup more ivf", "ingest more ivf", ["dedup", *IVF, *against]),
         Step("ingest changed", "build more", ["ingest", pool, crawl], _lose_some),

@@ -56,7 +56,8 @@ class DatasetHeader:
     """What dataset.json says of the whole.
 
     `sources`: {source name: samples}; `composition`: rows of the composition table; `inputs`: sha256 of what it was
-    built from (selection, settings), by which a rebuild knows that there is nothing to do.
+    built from (selection, settings), by which a rebuild knows that there is nothing to do. `shard_samples`: sha256 of
+    what each shard holds, by which a build that keeps shards knows them; empty otherwise.
     """
 
     samples: int
@@ -66,6 +67,7 @@ class DatasetHeader:
     manifest_sha256: str
     config_sha256: str
     inputs: Mapping[str, str]
+    shard_samples: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def write_dataset_header(folder: Path | str, header: DatasetHeader) -> None:
             "composition": [dict(row) for row in header.composition],
             "manifest_sha256": header.manifest_sha256,
             "inputs": dict(header.inputs),
+            **({"shard_samples": list(header.shard_samples)} if header.shard_samples else {}),
         },
     )
 
@@ -132,6 +135,7 @@ def read_dataset(path: Path | str, *, shards_at_hand: bool = True) -> DatasetFol
             manifest_sha256=str(raw["manifest_sha256"]),
             config_sha256=str(raw["config_sha256"]),
             inputs=dict(raw.get("inputs", {})),
+            shard_samples=tuple(map(str, raw.get("shard_samples", ()))),
         )
         shards = _read_index(root)
     except (KeyError, TypeError, ValueError) as error:

@@ -34,7 +34,7 @@ from curation.explain.explain import Explanation
 from curation.explain.query import QueryReport
 from curation.explore_step import Listening, explore_workspace
 from curation.filter_step import FilterStepReport, run_filter
-from curation.foresight import Foresight, foresee_dedup, foresee_recipe, foresee_retrieve
+from curation.foresight import Foresight, foresee_cluster, foresee_dedup, foresee_recipe, foresee_retrieve
 from curation.import_step import ImportRequest, run_import
 from curation.ingest.ingest import IngestReport
 from curation.ingest.ingest import ingest as _ingest
@@ -84,6 +84,7 @@ __all__ = [
     "explain",
     "explore",
     "filter_images",
+    "foresee_cluster",
     "foresee_dedup",
     "foresee_recipe_file",
     "foresee_retrieve",

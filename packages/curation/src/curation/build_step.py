@@ -28,9 +28,11 @@ from curation.write.build import CardSettings, build_dataset, is_built
 from curation.write.composition import Part, SeedCounts
 from curation.write.datacomp_subset import SubsetReport, write_subset
 from curation.write.derived import found_at, with_derived
+from curation.write.earlier_shards import EarlierShards, earlier_shards
 from curation.write.mixing import mix
 from curation.write.plan import BuildPlan, plan_build
 from curation.write.samples import IMAGE_COLUMNS, plan_samples
+from curation.write.staging import recover
 from curation.write.upload import UploadReport, upload_dataset
 
 COLUMNS = tuple(name for name in IMAGE_COLUMNS if name not in ("key", "uri"))
@@ -100,7 +102,10 @@ def build_into(
             f"{seed} was retrieved from another pool (ingest or dedup ran since): `curate retrieve --seed {seed}` again"
         )
     blur = None if target.dry_run else partial(blur_faces, workspace, config, engine, say)
-    plan, card = plan_dataset(workspace, config, blur)
+    if not target.dry_run:
+        recover(final)
+    earlier = earlier_shards(final) if config.write.keep_shards else None
+    plan, card = plan_dataset(workspace, config, blur, earlier)
     state = "planned" if target.dry_run else "unchanged" if is_built(final, plan) else "written"
     if state == "written":
         say(f"writing {plan.samples:,} images to {len(plan.shards)} shards in {final}")
@@ -139,9 +144,15 @@ def blur_faces(
 
 
 def plan_dataset(
-    workspace: Workspace, config: CurateConfig, blur: Callable[[pa.Table], pa.Table] | None = None
+    workspace: Workspace,
+    config: CurateConfig,
+    blur: Callable[[pa.Table], pa.Table] | None = None,
+    earlier: EarlierShards | None = None,
 ) -> tuple[BuildPlan, CardSettings]:
-    """What a build would write now, from the selection as it is, and what its card tells. `blur`: over the samples."""
+    """What a build would write now, from the selection as it is, and what its card tells. `blur`: over the samples.
+
+    `earlier`: the dataset that it builds on, if any.
+    """
     retrievals = read_retrievals(workspace.retrieval)
     selection = read_table(workspace.selection, SELECTION, ["key", "kept"])
     kept: pa.Array = selection.filter(selection.column("kept")).column("key").combine_chunks()
@@ -170,7 +181,7 @@ def plan_dataset(
         flow.append(("with blurred faces", int(pc.count(samples.column("faces_blurred")).as_py())))
     card = CardSettings(flow, _settings_told(workspace, config))
     told = {"flow": [list(row) for row in flow], "settings": card.settings}
-    return plan_build(samples, [_counts(found) for found in retrievals], told, config.write), card
+    return plan_build(samples, [_counts(found) for found in retrievals], told, config.write, earlier), card
 
 
 def _counts(found: SeedResult) -> SeedCounts:

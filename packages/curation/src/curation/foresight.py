@@ -10,6 +10,9 @@ from typing import Any
 from contracts.embedding_store import HEADER, EmbeddingStore
 from contracts.errors import MissingInput, UserError
 from curation.catalog import part_numbers, unique_images
+from curation.cluster.cluster_files import stored_clusters
+from curation.cluster.growth import drift_of
+from curation.cluster_pool import clusters_made, level_plans, pool_keys
 from curation.config import CurateConfig
 from curation.dedup.dedup_pool import plan_of
 from curation.dedup.thresholds import thresholds_of
@@ -20,6 +23,7 @@ from curation.recipe_step import settle
 from curation.recipes.recipe import BuildStep, DedupStep, IngestStep, Recipe, RetrieveStep, SampleStep, Step
 from curation.retrieve.known_sets import known_set
 from curation.retrieve.seed_lookup import FoundSet
+from curation.retrieve.stored_vectors import identity_of
 from curation.retrieve_step import find_image_set
 from curation.workspace import Workspace
 
@@ -84,6 +88,27 @@ def foresee_retrieve(workspace: Workspace, config: CurateConfig, seeds: Sequence
     seen = Foresight("retrieve")
     _seeds(seen, workspace, config, seeds)
     _vectors(seen, workspace, config, config.retrieve.model)
+    return seen
+
+
+def foresee_cluster(workspace: Workspace, config: CurateConfig) -> Foresight:
+    """Images to embed, levels, and whether centroids are trained. Errors: MissingInput without a catalogue."""
+    workspace.require_catalog()
+    seen, settings = Foresight("cluster"), config.cluster
+    vectors, keys = _vectors(seen, workspace, config, settings.model), pool_keys(workspace)
+    stored = None
+    if vectors is not None and vectors.stored:
+        store = EmbeddingStore.open(workspace.embeddings(model_name(settings.model)))
+        stored = stored_clusters(workspace.clusters, clusters_made(store, identity_of(store, keys), settings))
+    drift = drift_of(stored, keys) if stored else None
+    if stored and drift and drift.share <= settings.retrain_above:
+        counts = [len(level.centroids) for level in stored.levels]
+        seen.values["centroids"] = f"those on disk: {drift.describe()}"
+    else:
+        counts = [min(plan.clusters, len(keys)) for plan in level_plans(settings, len(keys))]
+        why = f"{drift.describe()}; cluster.retrain_above is {settings.retrain_above:g}" if drift else "none on disk"
+        seen.values["centroids"] = f"trained anew: {why}"
+    seen.values |= {"clustered": len(keys), "clusters": ", ".join(f"{count:,}" for count in counts)}
     return seen
 
 

@@ -19,7 +19,7 @@ from contracts.publish import publish_text
 from contracts.tables import GROUPS, PAIRS, SELECTION, empty_table, read_table
 from curation.build_step import flow_of, plan_dataset
 from curation.catalog import read_catalog, unique_images
-from curation.cluster.cluster_files import inputs_of, read_clusters
+from curation.cluster.cluster_files import made_of, read_clusters
 from curation.cluster_step import BALANCED
 from curation.config import CurateConfig
 from curation.report.cluster_sizes import before_and_after, sizes_picture
@@ -127,7 +127,7 @@ def _part_name(seed: str | None, mode: str | None) -> str:
 def _clusters(workspace: Workspace) -> tuple[str, str]:
     """Sizes of the finest clusters and of what the balanced sample took, as a picture and a sentence."""
     sampled = [found for found in read_retrievals(workspace.retrieval) if found.report.seed == BALANCED]
-    if not sampled or inputs_of(workspace.clusters) is None:
+    if not sampled or made_of(workspace.clusters) is None:
         return "", ""
     members = read_clusters(workspace.clusters).levels[0].parent
     taken = sampled[0].rows.column("cluster_id").drop_null().to_numpy().astype("int64")

@@ -161,6 +161,7 @@ def cluster(
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Embedder (default: scene).")] = None,
     seed: Annotated[int | None, typer.Option("--random-seed", help="Seed of the clustering.")] = None,
+    dry_run: DryRunOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     settings: SetOption = None,
     engine: EngineOption = None,
@@ -173,6 +174,10 @@ def cluster(
     Example: curate cluster --model facebook/dinov2-small --levels 10000,500,50
     """
     overrides = [*(settings or []), *cluster_overrides({"level_clusters": levels, "model": model, "seed": seed})]
+    if dry_run:
+        place = api.Workspace(workspace)
+        show_foresight(api.foresee_cluster(place, place.config(overrides)), as_json=as_json)
+        return
     with open_session(workspace, overrides, engine, workers, ray_address) as session:
         report = api.cluster(session.workspace, session.config, session.engine, say)
     show(report.as_dict(), "cluster", as_json=as_json, lines=["next: curate sample"])

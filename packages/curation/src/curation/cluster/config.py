@@ -39,6 +39,12 @@ class ClusterConfig(StrictModel):
     resample_members: int | None = Field(
         default=None, ge=1, description="members nearest to each centroid kept per round (default: half the mean size)"
     )
+    retrain_above: float = Field(
+        default=0.2,
+        ge=0,
+        description="centroids on disk serve, and new images go to the nearest, while the images that came or went are "
+        "at most this share of those that they were trained for; 0: train anew whenever the pool changed",
+    )
     sample_images: int | None = Field(
         default=None, ge=1, description="size of the balanced sample (default: a tenth of the pool)"
     )

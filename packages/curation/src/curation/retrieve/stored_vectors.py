@@ -18,19 +18,27 @@ from curation.retrieve.from_vectors import Vectors
 BLOCK_ROWS = 65_536
 
 
+def keys_with_vectors(store: EmbeddingStore, keys: pa.Array) -> pa.Array:
+    """Those keys that have a vector: an image that could not be read when it was embedded has none.
+
+    Errors: MissingInput when no key has one.
+    """
+    found = keys.filter(pc.is_in(keys, value_set=store.keys))
+    if not len(found):
+        raise MissingInput(f"none of the images has a vector in {store.folder}: run `curate embed` again")
+    return found
+
+
 def map_vectors(store: EmbeddingStore, keys: pa.Array, file: Path) -> Vectors:
     """Vectors of those keys that have one, in the order of the keys, mapped from disk.
 
-    An image that could not be read when it was embedded has none. They are a part of the store where that holds exactly
-    these rows, else `file` (.npy, 2 * rows * dim bytes), written here block by block.
+    They are a part of the store where that holds exactly these rows, else `file` (.npy, 2 * rows * dim bytes), written
+    here block by block.
     Errors: MissingInput when no key has one.
     """
-    place = pc.index_in(keys, value_set=store.keys)
-    keys = keys.filter(pc.is_valid(place))
-    if not len(keys):
-        raise MissingInput(f"none of the images has a vector in {store.folder}: run `curate embed` again")
+    keys = keys_with_vectors(store, keys)
     odd_dims = int(store.settings.get("odd_dims", 0))
-    rows = place.drop_null().to_numpy().astype(np.int64)
+    rows = pc.index_in(keys, value_set=store.keys).to_numpy().astype(np.int64)
     if store.parts == 1 and len(rows) == store.rows and bool((rows == np.arange(len(rows))).all()):
         return Vectors(keys, store.part_vectors(0), odd_dims)
     _write_rows(store, rows, file)

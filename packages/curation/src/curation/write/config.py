@@ -18,6 +18,11 @@ class WriteConfig(StrictModel):
     record_uri: bool = Field(
         True, description="each sample's JSON says where its image was found; off: paths stay out of the dataset"
     )
+    keep_shards: bool = Field(
+        False,
+        description="build on the dataset that is there: its shards stay as they are where their samples do, new ones "
+        "get shards of their own; off: all samples are shuffled together, so that all shards change",
+    )
     gather_above_bytes: int = Field(
         8 << 30,
         ge=0,

@@ -17,6 +17,7 @@ from contracts.tables import MANIFEST
 from curation.write.composition import Part, SeedCounts, composition
 from curation.write.config import WriteConfig
 from curation.write.derived import found_at
+from curation.write.earlier_shards import MOST_SHARDS, EarlierShards, lay_out
 from curation.write.shard_plan import plan_shards, shard_count
 
 LAYOUT = 1
@@ -25,7 +26,10 @@ LAYOUT = 1
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """Shards as tables of samples, in order. `plan_id`: sha256; equal plans give equal dataset folders."""
+    """Shards as tables of samples, in order. `plan_id`: sha256; equal plans give equal dataset folders.
+
+    `held`: where shards are kept, the sha256 of what each holds, and `earlier` the dataset that they are kept from.
+    """
 
     shards: Sequence[pa.Table]
     parts: Sequence[Part]
@@ -33,13 +37,20 @@ class BuildPlan:
     samples: int
     image_bytes: int
     plan_id: str
+    held: Sequence[str] = ()
+    earlier: EarlierShards | None = None
 
 
 def plan_build(
-    samples: pa.Table, seeds: Sequence[SeedCounts], facts: Mapping[str, Any], settings: WriteConfig
+    samples: pa.Table,
+    seeds: Sequence[SeedCounts],
+    facts: Mapping[str, Any],
+    settings: WriteConfig,
+    earlier: EarlierShards | None = None,
 ) -> BuildPlan:
     """Cut samples (write.samples, sorted by key) into shards. `facts` are told by the card and part of the plan's name.
 
+    `earlier`: the dataset whose shards are kept where the settings ask for it.
     Errors: UserError when there is nothing to write.
     """
     if samples.num_rows == 0:
@@ -50,17 +61,40 @@ def plan_build(
     if not settings.record_uri:
         samples = _without_places(samples)
     image_bytes = int(pc.sum(samples.column("byte_count")).as_py())
-    count = shard_count(samples.num_rows, image_bytes, settings.shard_samples, settings.shard_bytes)
+    shards = _cut(samples, settings, earlier if settings.keep_shards else None)
     parts = composition(samples, seeds)
     told = config_sha256({"layout": LAYOUT, "write": settings.told(), "parts": [p.as_dict() for p in parts], **facts})
+    held: list[str] = []
+    if settings.keep_shards:
+        beginning = config_sha256({"layout": LAYOUT, "record_uri": settings.record_uri})
+        held = [_content_sha256(_at_originals(shard), beginning) for shard in shards]
+        told = config_sha256({"told": told, "shards": held})
     return BuildPlan(
-        shards=plan_shards(samples, count, settings.shuffle_seed),
+        shards=shards,
         parts=parts,
         sources=_counts(samples.column("source")),
         samples=samples.num_rows,
         image_bytes=image_bytes,
         plan_id=_content_sha256(_at_originals(samples), told),
+        held=held,
+        earlier=earlier,
     )
+
+
+def _cut(samples: pa.Table, settings: WriteConfig, earlier: EarlierShards | None) -> list[pa.Table]:
+    """Shards of all samples, shuffled together; with an earlier dataset, its shards, then those of the rest."""
+    old, rest = lay_out(samples, earlier) if earlier else ([], samples)
+    shards = [*old, *_shuffled(rest, settings)]
+    return shards if len(shards) <= MOST_SHARDS * _count(samples, settings) else _shuffled(samples, settings)
+
+
+def _shuffled(samples: pa.Table, settings: WriteConfig) -> list[pa.Table]:
+    return plan_shards(samples, _count(samples, settings), settings.shuffle_seed)
+
+
+def _count(samples: pa.Table, settings: WriteConfig) -> int:
+    image_bytes = int(pc.sum(samples.column("byte_count")).as_py() or 0)
+    return shard_count(samples.num_rows, image_bytes, settings.shard_samples, settings.shard_bytes)
 
 
 def _without_places(samples: pa.Table) -> pa.Table:
