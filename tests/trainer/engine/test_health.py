@@ -16,7 +16,9 @@ GOOD = {
 
 
 def warnings_over(diagnostics: dict[str, float], steps: range) -> list[str]:
+    """The first step is a good one."""
     watch = HealthWatch(total_steps=1000)
+    assert watch.seen(1, GOOD) == []
     return [warning for step in steps for warning in watch.seen(step, diagnostics)]
 
 
@@ -42,9 +44,22 @@ def test_a_lasting_symptom_is_told_once_with_advice(bad: dict[str, float], words
         raise ValueError(found[0])
 
 
+def test_alike_since_the_first_step_is_no_collapse() -> None:
+    """Not told by a resumed run either, whose first step lies before it; nor known of a phase that goes on."""
+    bad, steps = GOOD | {"feature_cosine": 0.9999, "rank_me": 1.1}, range(1, 400, 10)
+    fresh, later = HealthWatch(1000), HealthWatch(1000, goes_on=True)
+    resumed, resumed_well = HealthWatch(1000), HealthWatch(1000)
+    resumed.remember({"step": 1, "diagnostics/feature_cosine": 0.9999, "diagnostics/rank_me": None})
+    resumed_well.remember({"step": 1, "diagnostics/feature_cosine": 0.5, "diagnostics/rank_me": 30.0})
+    told = [[text for step in steps for text in watch.seen(step, bad)] for watch in (fresh, resumed)]
+    assert all(len(found) == 2 and all("raise optim.lr" in text for text in found) for found in told), told
+    told = [[text for step in steps for text in watch.seen(step, bad)] for watch in (later, resumed_well)]
+    assert all(len(found) == 2 and all("lower optim.lr" in text for text in found) for found in told), told
+
+
 def test_the_start_of_a_run_and_passing_moments_are_not_judged() -> None:
     bad = GOOD | {"rank_me": 1.0}
-    assert warnings_over(bad, range(0, 100, 10)) == []
+    assert warnings_over(bad, range(2, 100, 10)) == []
     watch = HealthWatch(total_steps=1000)
     turns = [watch.seen(500 + i, bad if i % 3 else GOOD) for i in range(30)]
     assert [warning for found in turns for warning in found] == []

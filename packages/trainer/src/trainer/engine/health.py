@@ -8,6 +8,7 @@ to its moving average (0: nothing moves), and k-NN accuracy against its value be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,39 +16,52 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Symptom:
-    """A diagnostic that should not stay where `is_bad` says; `advice` follows the value in the warning."""
+    """A diagnostic that should not stay where `is_bad` says; `advice` follows the value in the warning.
+
+    `from_start`: the advice where the diagnostic has been bad since the first step, so that nothing has collapsed.
+    """
 
     diagnostic: str
     is_bad: Callable[[float], bool]
     phrase: str
     advice: str
+    from_start: str | None = None
 
 
+COLLAPSED = (
+    "they did not at first, so the model has collapsed: lower optim.lr, raise losses.koleo_weight, or use "
+    "losses.centering=sinkhorn_knopp"
+)
+STILL_ALIKE = (
+    "they did at the first step too, so little has been learned: raise optim.lr, train longer, or in a short run set "
+    "model.layer_scale=1.0, which lets the blocks count from the start"
+)
 SYMPTOMS = (
     Symptom(
         "rank_me",
         lambda value: value < 2.0,
-        "features of a batch have an effective rank of {value:.2f}: all images look alike to the model (collapse)",
-        "lower optim.lr, raise losses.koleo_weight, or use losses.centering=sinkhorn_knopp",
+        "features of a batch have an effective rank of {value:.2f}: all images look alike to the model",
+        COLLAPSED,
+        STILL_ALIKE,
     ),
     Symptom(
         "feature_cosine",
         lambda value: value > 0.99,
-        "class tokens of different images have a mean cosine of {value:.4f}: all images look alike to the model "
-        "(collapse)",
-        "lower optim.lr, raise losses.koleo_weight, or use losses.centering=sinkhorn_knopp",
+        "class tokens of different images have a mean cosine of {value:.4f}: all images look alike to the model",
+        COLLAPSED,
+        STILL_ALIKE,
     ),
     Symptom(
         "student_lead",
         lambda value: value < 1e-5,
-        "the student's weights differ from their moving average by {value:.1e} of their length: they do not move",
+        "the student's weights differ from their moving average by {value:.1e} of their length, so they do not move",
         "raise optim.lr (the plan shows peak_lr, after it was scaled to the batch), or see that "
         "optim.layerwise_decay and optim.clip_norm leave something of it",
     ),
     Symptom(
         "dino_target_entropy",
         lambda value: value > 0.98,
-        "the teacher's targets are nearly uniform (entropy {value:.3f} of ln K): there is nothing to learn from them",
+        "the teacher's targets are nearly uniform (entropy {value:.3f} of ln K), with nothing to learn from them",
         "lower schedules.teacher_temp and schedules.final_teacher_temp, or use fewer heads.dino.prototypes",
     ),
     Symptom(
@@ -59,7 +73,7 @@ SYMPTOMS = (
     Symptom(
         "dino_loss_over_ln_k",
         lambda value: value > 0.99,
-        "the image loss stays at {value:.3f} of ln K, the value of guessing",
+        "the image loss stays at {value:.3f} of ln K, no better than guessing",
         "raise optim.lr, use fewer heads.dino.prototypes, or train longer",
     ),
 )
@@ -76,6 +90,7 @@ class HealthWatch:
         self._half = max(total_steps / 2, 100)
         self._patience = patience
         self._lasted = [0] * len(SYMPTOMS)
+        self._was_well = [goes_on] * len(SYMPTOMS)
         self._start: dict[str, float] = {}
         self._warned_of_probe = goes_on
 
@@ -84,12 +99,24 @@ class HealthWatch:
         warnings = []
         for index, symptom in enumerate(SYMPTOMS):
             value = diagnostics.get(symptom.diagnostic)
-            if value is None or step < self._first_step:
+            if value is None or not math.isfinite(value):
                 continue
-            self._lasted[index] = self._lasted[index] + 1 if symptom.is_bad(value) else 0
+            bad = symptom.is_bad(value)
+            self._was_well[index] |= not bad
+            if step < self._first_step:
+                continue
+            self._lasted[index] = self._lasted[index] + 1 if bad else 0
             if self._lasted[index] == self._patience:
-                warnings.append(f"step {step}: {symptom.phrase.format(value=value)}: {symptom.advice}")
+                collapsed = self._was_well[index] or symptom.from_start is None
+                advice = symptom.advice if collapsed else symptom.from_start
+                warnings.append(f"step {step}: {symptom.phrase.format(value=value)}: {advice}")
         return warnings
+
+    def remember(self, record: Mapping[str, Any]) -> None:
+        """Take in what was recorded before the run was resumed."""
+        for index, symptom in enumerate(SYMPTOMS):
+            value = record.get(f"diagnostics/{symptom.diagnostic}")
+            self._was_well[index] |= value is not None and not symptom.is_bad(value)
 
     def probed(self, record: Mapping[str, Any]) -> list[str]:
         """Look at a probe; a sentence when k-NN accuracy is not above its start in the second half of the run."""

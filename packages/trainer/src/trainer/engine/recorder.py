@@ -74,7 +74,8 @@ class Recorder:
         if not is_first():
             return
         self._log = self._stack.enter_context(MetricsLog(self._run, first_step))
-        for record in self.probes():
+        for record in read_metrics(self._run.metrics):
+            self._health.remember(record)
             self._health.probed(record)
         self._display.begin(progress.step)
         self._reset_clock()
