@@ -240,15 +240,16 @@ def compare_steps(rank: int, variant: Variant, ranks: int = 1) -> None:
 
 
 OF_RANKS = [
-    Variant("two ranks, KoLeo of all", {"drop_path_rate": 0.3}, {"koleo_distributed": True}, views=1, images=2),
-    Variant("two ranks, KoLeo of each, centering", {}, {"centering": "centering"}, views=1, images=2),
+    Variant("KoLeo of all ranks", {"drop_path_rate": 0.3}, {"koleo_distributed": True}, views=1, images=2),
+    Variant("KoLeo of each rank, centering", {}, {"centering": "centering"}, views=1, images=2),
 ]
 
 
+@pytest.mark.parametrize("ranks", [2, 4])
 @pytest.mark.parametrize("variant", OF_RANKS, ids=lambda variant: variant.name)
-def test_the_steps_of_two_ranks_are_those_of_the_plain_step(variant: Variant) -> None:
+def test_the_steps_of_several_ranks_are_those_of_the_plain_step(variant: Variant, ranks: int) -> None:
     """The ranks compare; what fails in one of them is raised here."""
-    run_ranks(2, compare_steps, variant, 2)
+    run_ranks(ranks, compare_steps, variant, ranks)
 
 
 def test_rotary_periods_are_powers_of_the_base() -> None:

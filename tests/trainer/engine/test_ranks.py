@@ -84,10 +84,24 @@ def assert_same_model(one: Path, other: Path) -> None:
             torch.testing.assert_close(mine[tensor], theirs[tensor], rtol=1e-4, atol=1e-5, msg=tensor)
 
 
-def test_two_ranks_give_the_numbers_of_one_at_the_same_global_batch(runs: dict[str, Path]) -> None:
+def test_two_ranks_give_the_numbers_and_the_model_of_one_at_the_same_global_batch(runs: dict[str, Path]) -> None:
     plan = read_yaml(runs["two"] / "plan.yaml")
     assert (plan["ranks"], plan["images_per_rank"], plan["images_per_step"]) == (2, 2, 4)
     assert_same_numbers(runs["one"], runs["two"])
+    assert_same_model(runs["one"], runs["two"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("centering", ["sinkhorn_knopp", "centering"])
+def test_from_the_first_step_two_and_four_ranks_give_the_numbers_and_the_model_of_one(
+    tmp_path: Path, trains: Trains, centering: str
+) -> None:
+    one, two, four = (
+        trains(tmp_path / str(ranks), ranks, f"losses.centering={centering}", "data.workers=0") for ranks in (1, 2, 4)
+    )
+    for several in (two, four):
+        assert_same_numbers(one, several)
+        assert_same_model(one, several)
 
 
 def test_two_ranks_that_share_the_weights_give_the_numbers_and_the_model_of_one(runs: dict[str, Path]) -> None:
