@@ -24,7 +24,8 @@ def test_dedup_tells_index_thresholds_and_what_is_left_to_embed(small: SmallPool
     before = files_of(small)
     seen = api.foresee_dedup(small.workspace, small.config("dedup.maybe_threshold=0.3"))
     assert seen.values["to embed"] == 0 and seen.values["images"] > 0
-    assert seen.values["index"].startswith("exact")
+    assert seen.values["index"].startswith("exact") and "mapped from disk" in seen.values["memory"]
+    assert seen.values["device"].startswith("CPU")
     assert 0.3 == seen.values["maybe threshold"] < seen.values["threshold"]
     seen.require_complete()
     fresh = api.foresee_dedup(small.workspace, small.config("dedup.model=phash"))
@@ -47,6 +48,8 @@ def test_what_the_hub_has_is_named_and_not_fetched(small: SmallPool) -> None:
     assert str(small.seed) in seen.values["seeds"] and "a run downloads ILSVRC/imagenet-1k" in seen.values["seeds"]
     assert "a run downloads it from the hub" in seen.values["model"]
     seen.require_complete()
+    here = api.foresee_retrieve(small.workspace, small.config(), [f"warm={small.seed}"])
+    assert here.values["index"].startswith("exact") and {"memory", "device"} <= here.values.keys()
 
 
 def test_a_recipe_is_checked_to_its_end(small: SmallPool, tmp_path: Path) -> None:

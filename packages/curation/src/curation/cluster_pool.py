@@ -74,11 +74,11 @@ def open_cluster_pool(workspace: Workspace, config: CurateConfig, engine: Engine
 
 
 def pool_keys(workspace: Workspace) -> pa.Array:
-    """Keys of the images that are clustered, sorted. Errors: UserError when there is none."""
+    """Keys of the images that neither filters nor dedup drop, sorted. Errors: UserError when there is none."""
     images = unique_images(workspace.catalog, ())
     keys = deduplicated_keys(images, read_groups(workspace), filtered_keys(workspace.filters))
     if len(keys) == 0:
-        raise UserError(f"{workspace.root} has no image left to cluster: see `curate report` for why they were dropped")
+        raise UserError(f"{workspace.root} has no image left: see `curate report` for why they were dropped")
     return keys
 
 

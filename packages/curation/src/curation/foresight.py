@@ -19,9 +19,12 @@ from curation.dedup.thresholds import thresholds_of
 from curation.dedup_step import find_references
 from curation.embed.importing.stored import is_imported, open_imported
 from curation.embed.table import is_local, load_embedder, model_name
+from curation.index.footprint import describe_device, describe_memory, footprint, machine_memory
+from curation.index.plan import IndexPlan
 from curation.recipe_step import settle
 from curation.recipes.recipe import BuildStep, DedupStep, IngestStep, Recipe, RetrieveStep, SampleStep, Step
 from curation.retrieve.known_sets import known_set
+from curation.retrieve.retrieve_seeds import search_plan
 from curation.retrieve.seed_lookup import FoundSet
 from curation.retrieve.stored_vectors import identity_of
 from curation.retrieve_step import find_image_set
@@ -70,7 +73,7 @@ def foresee_dedup(workspace: Workspace, config: CurateConfig) -> Foresight:
     vectors = _vectors(seen, workspace, config, settings.model)
     _references(seen, workspace, config)
     if vectors is not None:
-        seen.values["index"] = plan_of(settings.index, vectors.images, vectors.dim).describe()
+        _index(seen, plan_of(settings.index, vectors.images, vectors.dim))
         try:
             limits = thresholds_of(settings, settings.model, vectors.known, bool(settings.against))
         except UserError as error:
@@ -83,11 +86,13 @@ def foresee_dedup(workspace: Workspace, config: CurateConfig) -> Foresight:
 
 
 def foresee_retrieve(workspace: Workspace, config: CurateConfig, seeds: Sequence[str]) -> Foresight:
-    """Seed sets and where they are, images to embed. Errors: MissingInput without a catalogue."""
+    """Seed sets and where they are, images to embed, index. Errors: MissingInput without a catalogue."""
     workspace.require_catalog()
     seen = Foresight("retrieve")
     _seeds(seen, workspace, config, seeds)
-    _vectors(seen, workspace, config, config.retrieve.model)
+    vectors = _vectors(seen, workspace, config, config.retrieve.model)
+    if vectors is not None:
+        _index(seen, search_plan(config.retrieve.index, len(pool_keys(workspace)), vectors.dim), overlap=1)
     return seen
 
 
@@ -106,10 +111,17 @@ def foresee_cluster(workspace: Workspace, config: CurateConfig) -> Foresight:
         seen.values["centroids"] = f"those on disk: {drift.describe()}"
     else:
         counts = [min(plan.clusters, len(keys)) for plan in level_plans(settings, len(keys))]
-        why = f"{drift.describe()}; cluster.retrain_above is {settings.retrain_above:g}" if drift else "none on disk"
-        seen.values["centroids"] = f"trained anew: {why}"
+        limit = f"cluster.retrain_above is {settings.retrain_above:g}"
+        seen.values["centroids"] = f"trained anew: {drift.describe()}; {limit}" if drift else "trained: none on disk"
     seen.values |= {"clustered": len(keys), "clusters": ", ".join(f"{count:,}" for count in counts)}
+    seen.values["device"] = describe_device()
     return seen
+
+
+def _index(seen: Foresight, plan: IndexPlan, overlap: float | None = None) -> None:
+    """How vectors are compared, what that takes, and where."""
+    memory = describe_memory(footprint(plan, overlap), machine_memory())
+    seen.values |= {"index": plan.describe(), "memory": memory, "device": describe_device()}
 
 
 def foresee_recipe(workspace: Workspace, config: CurateConfig, recipe: Recipe) -> Foresight:

@@ -27,6 +27,7 @@ from curation.dedup.reference_pairs import remove_other_sets
 from curation.dedup.thresholds import thresholds_of
 from curation.engine import Engine
 from curation.index.config import IndexConfig, IvfIndex
+from curation.index.footprint import describe_device, describe_memory, footprint, machine_memory
 from curation.index.plan import IndexPlan, plan_index
 
 
@@ -59,7 +60,8 @@ def dedup_pool(inputs: DedupInputs, settings: DedupConfig, engine: Engine, say: 
     limits = thresholds_of(settings, store.model, store.settings, bool(inputs.references))
     pool = load_pool(store, inputs.catalog_folder, inputs.filtered, inputs.copies)
     plan = plan_of(settings.index, len(pool), store.dim)
-    say(f"index {plan.describe()}")
+    say(f"index {plan.describe()}; {describe_device()}")
+    say(f"memory: {describe_memory(footprint(plan), machine_memory())}")
     vectors = PoolVectors(folder, pool, store, engine)
     pairs = pool_pairs(vectors, JoinAsked(plan, limits.lowest, settings.neighbors), say)
     remove_other_sets(folder, set(inputs.references))

@@ -18,7 +18,8 @@ from curation.cluster.config import ClusterConfig
 from curation.cluster.flat import Clustering, cluster_vectors
 from curation.engine import Engine
 from curation.index.assign_parts import PartAssigner
-from curation.index.plan import plan_index
+from curation.index.config import IndexConfig
+from curation.index.plan import IndexPlan, plan_index
 from curation.index.search_parts import PartSearch
 from curation.retrieve.config import RetrieveConfig
 from curation.retrieve.from_vectors import Brought, Vectors, as_is, by_cluster, by_sample
@@ -48,9 +49,7 @@ class RetrievalPool:
 
     @cached_property
     def search(self) -> PartSearch:
-        index = self.retrieve.index
-        lists, probes = getattr(index, "lists", None), getattr(index, "probes", None)
-        plan = plan_index(len(self), self.store.dim, index.kind, lists, probes)
+        plan = search_plan(self.retrieve.index, len(self), self.store.dim)
         return PartSearch(self.vectors.vectors, plan, self.vectors.odd_dims, self.engine, self.scratch)
 
     @cached_property
@@ -67,6 +66,11 @@ class RetrievalPool:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+def search_plan(index: IndexConfig, rows: int, dim: int) -> IndexPlan:
+    """The index plan of searches among so many vectors."""
+    return plan_index(rows, dim, index.kind, getattr(index, "lists", None), getattr(index, "probes", None))
 
 
 def retrieve_seed(folder: Path, pool: RetrievalPool, seed: ImageSet, say: Callable[[str], None]) -> SeedReport:
