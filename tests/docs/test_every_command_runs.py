@@ -84,7 +84,7 @@ SHORTENED: tuple[tuple[str, str], ...] = (
 """What is added to a command, the first rule that fits: an engine without start-up time, few steps."""
 IN_CI, RAY, FETCHED = (
     "what CI runs in a fresh clone",
-    "a Ray cluster with its job service",
+    "a Ray cluster with its job service (tests/trainer/service/test_ray_train.py)",
     "a file or package to fetch",
 )
 HOURS, DEVICES = "hours, and tools that others make", "several GPUs or machines"
@@ -113,6 +113,10 @@ EXCUSED: dict[str, str] = {
     "trainer submit --address http://head:8265 --data /shared/set --out /shared/run --gpus 8 --devices 8": RAY,
     "trainer submit --address http://HOST:8265 --data /shared/dataset --out /shared/run --config small --gpus 8 "
     "--devices 8": RAY,
+    "trainer submit --address http://HOST:8265 --data /shared/dataset --out /shared/run --config vitl14 --nodes 4 "
+    "--devices 8": RAY,
+    "ray start --head --num-cpus 2": RAY,
+    "trainer pretrain --data path/to/dataset --nodes 1 --devices 2 --set run.device=cpu": RAY,
     "trainer status --address http://HOST:8265": RAY,
     "trainer logs JOB --follow": RAY,
     "trainer stop JOB": RAY,

@@ -13,6 +13,7 @@ from distill.students.rank_groups import check_groups
 from distill.teachers.teacher import native_grid, teacher_fingerprint
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
+from trainer.engine.ranks import ranks_of_this_machine
 from trainer.export.model_folder import LoadedModel
 from trainer.layers.attention_backends import check_backend
 from trainer.models.sizes import parse_arch
@@ -105,7 +106,7 @@ def make_plan(config: DistillConfig, source: ImageSource, teacher: LoadedModel, 
         ),
         students=_students(config),
         patch_grid=grid,
-        workers=choose_workers(config.data.workers, device, ranks),
+        workers=choose_workers(config.data.workers, device, ranks_of_this_machine(ranks)),
         peak_lr=fitted.settings.lr,
         schedules=schedules,
         notes=(*fitted.notes, *_notes(config, source, teacher)),

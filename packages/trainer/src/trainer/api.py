@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contracts.errors import UserError
+
 if TYPE_CHECKING:
     from trainer.pretrain import PlannedRun
 
@@ -64,15 +66,22 @@ def pretrain(
     steps: int | None = None,
     overrides: Sequence[str] = (),
     devices: int = 1,
+    nodes: int | None = None,
     tune: bool = False,
     resume: bool | None = None,
+    told_to_stop: Callable[[], int] = lambda: 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Pretrain with DINOv2, or go on with a run that was interrupted; returns the run's report.
 
+    nodes: machines of the Ray cluster that train together, each with `devices` ranks; None trains on this one.
     resume: None goes on when the folder holds the same run; True insists on one; False refuses one.
+    told_to_stop: asked after every step; the number of a signal ends the run as that signal would, with a checkpoint.
     Errors: UserError in one sentence.
     """
+    if nodes is not None:
+        asked = {"config": config, "data": data, "out": out, "steps": steps, "overrides": list(overrides)}
+        return _pretrain_on_ray(asked, nodes, devices, tune=tune, resume=resume, say=say)
     from trainer.engine.ranks import launched_ranks, start_ranks
     from trainer.engine.run_folder import open_run, publish_plan
     from trainer.pretrain import run_pretraining
@@ -81,7 +90,7 @@ def pretrain(
     for note in planned.plan.notes:
         say(f"note: {note}")
     if devices == 1 or launched_ranks() > 1:
-        return run_pretraining(planned, resume=resume)
+        return run_pretraining(planned, resume=resume, told_to_stop=told_to_stop)
     run = open_run(planned.out, planned.identity, resume=resume)
     if tune:
         publish_plan(run, planned.identity, planned.values())  # where the ranks find what was measured here
@@ -90,6 +99,34 @@ def pretrain(
     restarts = planned.config.devices.max_restarts
     report: dict[str, Any] = start_ranks(devices, pretrain, asked, max_restarts=restarts, say=say)
     return report
+
+
+def _pretrain_on_ray(
+    asked: dict[str, Any],
+    nodes: int,
+    devices: int,
+    *,
+    tune: bool,
+    resume: bool | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Pretrain in ranks of Ray Train. They plan the run: this machine may have no GPU and see no images."""
+    from trainer.config.presets import load_pretrain_config
+    from trainer.engine.ranks import launched_ranks
+    from trainer.service.ray_train import RayRanks, cluster, start_ray_ranks
+
+    if launched_ranks() > 1:
+        raise UserError("this is one of several ranks already: take --nodes or torchrun, not both")
+    if tune:
+        raise UserError("--tune measures on one machine: run `trainer plan --tune`, and set what it finds with --set")
+    with cluster() as ray:
+        has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+        asked = {**asked, "config": asked["config"] or ("small" if has_gpus else "cpu")}
+        config = load_pretrain_config(asked["config"], asked["overrides"])
+        use_gpu = config.run.device.startswith("cuda") or (config.run.device == "auto" and has_gpus)
+        ranks = RayRanks(nodes, devices, use_gpu, config.devices.max_restarts)
+        report: dict[str, Any] = start_ray_ranks(pretrain, asked, ranks, resume=resume, say=say)
+        return report
 
 
 def evaluate(

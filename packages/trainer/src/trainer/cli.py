@@ -30,6 +30,9 @@ Out = Annotated[Path | None, typer.Option("--out", help="Run folder (default: ru
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps; schedules are scaled to them.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, section.key=value; repeatable.")]
 Devices = Annotated[int, typer.Option("--devices", min=1, help="Processes that train together, one GPU each.")]
+Nodes = Annotated[
+    int | None, typer.Option("--nodes", min=1, help="Machines of a Ray cluster, each with --devices processes.")
+]
 Tune = Annotated[bool, typer.Option("--tune", help="Measure how many images at once and workers are fastest.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 
@@ -42,6 +45,7 @@ def pretrain(
     steps: Steps = None,
     settings: Set = None,
     devices: Devices = 1,
+    nodes: Nodes = None,
     tune: Tune = False,
     resume: Annotated[
         bool | None,
@@ -55,7 +59,7 @@ def pretrain(
     Example: trainer pretrain --data photos/ --config cpu --steps 500 --set optim.lr=5e-4
     """
     if dry_run:
-        plan(config, data, out, steps, settings, devices, tune, as_json=as_json)
+        plan(config, data, out, steps, settings, devices * (nodes or 1), tune, as_json=as_json)
         return
     report = api.pretrain(
         config,
@@ -64,6 +68,7 @@ def pretrain(
         steps=steps,
         overrides=settings or (),
         devices=devices,
+        nodes=nodes,
         tune=tune,
         resume=resume,
         say=_say,
@@ -195,6 +200,7 @@ def submit(
     steps: Steps = None,
     settings: Set = None,
     devices: Devices = 1,
+    nodes: Nodes = None,
     gpus: Annotated[float, typer.Option("--gpus", min=0, help="GPUs that the job reserves.")] = 0.0,
     cpus: Annotated[float, typer.Option("--cpus", min=0, help="CPUs that the job reserves.")] = 0.0,
     name: Annotated[str | None, typer.Option("--name", help="Name of the job (default: Ray makes one).")] = None,
@@ -205,9 +211,11 @@ def submit(
 
     Example: trainer submit --address http://head:8265 --data /shared/set --out /shared/run --gpus 8 --devices 8
     """
-    options = {"--data": data, "--steps": steps, "--devices": devices}
+    options = {"--data": data, "--steps": steps, "--devices": devices, "--nodes": nodes}
     words = [word for option, value in options.items() if value is not None for word in (option, str(value))]
     words += [word for setting in settings or () for word in ("--set", setting)]
+    if nodes is not None and gpus:
+        raise UserError("with --nodes every process reserves a GPU of its own: leave --gpus out")
     job = api.submit(config, out=out, words=words, cpus=cpus, gpus=gpus, name=name, address=address)
     if as_json:
         print_json({"job": job, "run": str(out)})
@@ -228,8 +236,9 @@ def status(
     if as_json:
         print_json(jobs)
     else:
-        header = ["job", "status", "run", "message"]
-        show_rows("runs on the cluster", header, [[str(info[name] or "") for name in header] for info in jobs])
+        header = ["job", "status", "run", "step", "steps", "message"]
+        rows = [["" if info[name] is None else str(info[name]) for name in header] for info in jobs]
+        show_rows("runs on the cluster", header, rows)
 
 
 @app.command()

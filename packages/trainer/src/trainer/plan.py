@@ -14,7 +14,7 @@ from trainer.config.run import RunSection
 from trainer.data.sources.source import ImageSource
 from trainer.engine.device import choose_device, choose_precision
 from trainer.engine.peak_flops import peak_flops
-from trainer.engine.ranks import launched_ranks
+from trainer.engine.ranks import launched_ranks, ranks_of_this_machine
 from trainer.initial_weights import InitialModel
 from trainer.layers.attention_backends import check_backend
 from trainer.memory_estimate import (
@@ -110,7 +110,7 @@ def make_plan(
         images_seen=batch * config.run.steps,
         epochs=round(batch * config.run.steps / len(source), 2),
         data=DataPlan(source.describe(), len(source), source.fingerprint),
-        workers=choose_workers(config.data.workers, device, world_size),
+        workers=choose_workers(config.data.workers, device, ranks_of_this_machine(world_size)),
         peak_lr=fitted.settings.lr,
         schedules=schedules,
         initial_weights="random" if initial is None else f"{initial.folder} ({initial.fingerprint})",
@@ -188,16 +188,16 @@ def _frozen_steps(config: PretrainConfig, initial: InitialModel | None) -> int:
     return config.run.steps // 10 if initial is not None and not initial.has_heads else 0
 
 
-def choose_workers(asked: int | None, device: torch.device, world_size: int = 1) -> int:
-    """Loader processes of a rank: beside GPUs a share of all cores but one, at most 16; on the CPU, where training
-    needs the cores, one.
+def choose_workers(asked: int | None, device: torch.device, ranks: int = 1) -> int:
+    """Loader processes of one of so many ranks on a machine: beside GPUs a share of all cores but one, at most 16; on
+    the CPU, where training needs the cores, one.
     """
     if asked is not None:
         return asked
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if device.type == "cpu":
         return min(1, cores - 1)
-    return max(1, min(16, (cores - 1) // world_size))
+    return max(1, min(16, (cores - 1) // ranks))
 
 
 def _prototypes(config: PretrainConfig) -> dict[str, int]:

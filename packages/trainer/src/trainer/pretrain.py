@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,12 @@ def plan_run(config: PretrainConfig, name: str, out: Path | None, ranks: int = 1
     return PlannedRun(config, source, plan, identity, initial, out, phase)
 
 
-def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, Any]:
+def run_pretraining(
+    planned: PlannedRun, *, resume: bool | None, told_to_stop: Callable[[], int] = lambda: 0
+) -> dict[str, Any]:
     """Train, or go on, or find that it is done; returns the report of run.json.
 
+    `told_to_stop` is that of the loop.
     A run that was stopped by a signal has `stopped_by` in its report and no run.json.
     Errors: those of open_run and of the loop.
     """
@@ -113,21 +116,23 @@ def run_pretraining(planned: PlannedRun, *, resume: bool | None) -> dict[str, An
         wait_for_all()  # every rank has looked at the folder before the first one writes to it
         if is_first():
             publish_run_files(run, planned.identity, planned.values(), environment(device))
-        fields, outcome = _train(planned, run, device)
+        fields, outcome = _train(planned, run, device, told_to_stop)
         if outcome.stopped_by is None and is_first():
             publish_finished(run, planned.identity.sha256(), fields)
     return {**fields, "run": str(run.root), "stopped_by": outcome.stopped_by}
 
 
-def _train(planned: PlannedRun, run: RunFolder, device: torch.device) -> tuple[dict[str, Any], TrainOutcome]:
+def _train(
+    planned: PlannedRun, run: RunFolder, device: torch.device, told_to_stop: Callable[[], int]
+) -> tuple[dict[str, Any], TrainOutcome]:
     """The run and its phase on larger crops, each from wherever it stands."""
     job = build_job(planned, run, device)
-    outcome = train(job)
+    outcome = train(job, told_to_stop)
     fields = _report(planned, outcome)
     if planned.then is not None and outcome.stopped_by is None:
         weights = whole_weights(job.method)
         del job
-        outcome = train(_phase_job(planned.then, weights, run, device))
+        outcome = train(_phase_job(planned.then, weights, run, device), told_to_stop)
         fields["high_resolution"] = _report(planned.then, outcome)
     return fields, outcome
 

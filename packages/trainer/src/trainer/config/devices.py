@@ -32,5 +32,6 @@ class DevicesSection(StrictModel):
     max_restarts: int = Field(
         2,
         ge=0,
-        description="times that --devices N starts all ranks anew, from the last checkpoint, when one was killed",
+        description="times that --devices N and --nodes N start all ranks anew, from the last checkpoint, when one was "
+        "lost",
     )

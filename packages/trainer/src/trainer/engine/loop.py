@@ -98,9 +98,10 @@ class TrainOutcome:
     probes: tuple[Mapping[str, Any], ...]
 
 
-def train(job: TrainJob) -> TrainOutcome:
+def train(job: TrainJob, told_to_stop: Callable[[], int] = lambda: 0) -> TrainOutcome:
     """Run a job to its end, from wherever it stands.
 
+    `told_to_stop` is asked after every step: the number of a signal ends the run as if it had come, 0 does not.
     Errors: UserError when the loss stays non-finite or the disk is full; the last checkpoint stays whole.
     """
     began, settings = time.monotonic(), job.settings
@@ -128,7 +129,7 @@ def train(job: TrainJob) -> TrainOutcome:
             _count(progress, report, batches, settings.max_skipped)
             recorder.record(progress, knobs, report, batches, stream.skipped_images())
             _periodic_acts(job, recorder, checkpoints, progress)
-            stopped_by = largest(stop.received or 0, job.device)
+            stopped_by = largest(stop.received or told_to_stop(), job.device)
         if stopped_by and progress.step % settings.checkpoint_every:
             checkpoints.save(progress)
         checkpoints.finish()

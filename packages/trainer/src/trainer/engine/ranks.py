@@ -18,7 +18,7 @@ import torch.distributed as dist
 from contracts.errors import UserError
 
 _JOINING = frozenset({"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
-"""Environment variables by which torchrun tells a process which rank it is."""
+"""Environment variables by which torchrun, or Ray Train, tells a process which rank it is."""
 
 
 def rank() -> int:
@@ -56,13 +56,24 @@ def largest(number: int, device: torch.device) -> int:
 
 
 def launched_ranks() -> int:
-    """Ranks that torchrun or `start_ranks` launched, of which this process is one; 1 when none were."""
+    """Ranks that torchrun, Ray Train or `start_ranks` launched, of which this process is one; 1 when none were."""
     return int(os.environ["WORLD_SIZE"]) if _JOINING.issubset(os.environ) else 1
+
+
+def ranks_of_this_machine(ranks: int) -> int:
+    """Of so many ranks, those that share this machine's cores: as many as were launched here, else all."""
+    return min(ranks, int(os.environ.get("LOCAL_WORLD_SIZE", ranks)))
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[torch.device]:
-    """Join the ranks that were launched, for as long as the block runs; gives this rank's device."""
+    """Join the ranks that were launched, for as long as the block runs; gives this rank's device.
+
+    Ranks of Ray Train have been joined by it, each with its device, and are parted by it.
+    """
+    if dist.is_initialized():
+        yield torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else device
+        return
     if not _JOINING.issubset(os.environ):
         yield device
         return
@@ -168,6 +179,7 @@ def _one_rank(
         "RANK": str(number),
         "LOCAL_RANK": str(number),
         "WORLD_SIZE": str(devices),
+        "LOCAL_WORLD_SIZE": str(devices),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }

@@ -1,6 +1,7 @@
 """Pretraining as a job of a Ray cluster: submit, status, logs, stop, through Ray's own job service.
 
-A job is the command `trainer pretrain` on the cluster's head or, with GPUs or CPUs asked for, wherever they are free.
+A job is the command `trainer pretrain` on the cluster's head or, with GPUs or CPUs asked for, wherever they are free;
+with --nodes it is the driver of ranks on several machines (ray_train.py).
 Data and run folder must be paths that those machines see. The same command again goes on with the run.
 """
 
@@ -16,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contracts.config import read_yaml
 from contracts.errors import MissingInput, UserError
+from trainer.engine.metrics_log import read_metrics
+from trainer.engine.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -72,7 +76,10 @@ def submit(request: JobRequest, address: str | None) -> str:
 
 
 def status(job: str | None, address: str | None) -> list[dict[str, Any]]:
-    """How a job stands, or all jobs that were handed in with `trainer submit`, newest last."""
+    """How a job stands, or all jobs that were handed in with `trainer submit`, newest last.
+
+    `step` is the last one that the run has logged, where this machine sees its folder.
+    """
     client = _client(address)
     found = [_known(client, job)] if job is not None else client.list_jobs()
     ours = [info for info in found if job is not None or (info.metadata or {}).get("made_by") == MADE_BY]
@@ -82,6 +89,7 @@ def status(job: str | None, address: str | None) -> list[dict[str, Any]]:
             "status": str(getattr(info.status, "value", info.status)).lower(),
             "run": (info.metadata or {}).get("run"),
             "seconds": _seconds(info.start_time, info.end_time),
+            **_progress((info.metadata or {}).get("run")),
             "message": info.message,
         }
         for info in sorted(ours, key=lambda info: info.start_time or 0)
@@ -154,6 +162,14 @@ def _known(client: JobSubmissionClient, job: str) -> Any:
         return client.get_job_info(job)
     except RuntimeError as error:
         raise MissingInput(f"the cluster knows no job {job!r} ({_first_line(error)}): see `trainer status`") from None
+
+
+def _progress(run: str | None) -> dict[str, int | None]:
+    """Steps done and steps in all, where this machine sees the run folder."""
+    if run is None or not (folder := RunFolder(Path(run))).plan.is_file():
+        return {"step": None, "steps": None}
+    steps = [record["step"] for record in read_metrics(folder.metrics)]
+    return {"step": max(steps, default=0), "steps": int(read_yaml(folder.plan)["steps"])}
 
 
 def _first_line(error: Exception) -> str:
