@@ -121,13 +121,17 @@ def evaluate(
 ) -> dict[str, Any]:
     """Teacher, students, random weights and a model from scratch side by side; the report holds a table.
 
-    students: distillation runs or model folders. teacher: None takes what the first run's configuration names.
+    students: distillation runs or model folders. A run that goes on, or was stopped, is exported as its newest
+    checkpoint has it. teacher: None takes what the first run's configuration names.
     scratch: models of the students' sizes that were pretrained without a teacher.
     image_px: side of the images; None takes each model's own.
     Errors: UserError in one sentence.
     """
     from distill.side_by_side import ComparisonRequest, compare
+    from distill.unfinished_run import export_newest_checkpoint
 
+    for spec in (*students, *scratch, *([teacher] if teacher else [])):
+        export_newest_checkpoint(spec)
     asked: dict[str, Any] = {"test": test, "tasks": tasks, "image_px": image_px, "max_images": max_images}
     asked["baselines"] = baselines
     return compare(ComparisonRequest(students, teacher, scratch, _evaluation(data, device, progress=progress, **asked)))
@@ -139,8 +143,10 @@ def export(model: str, format_name: str, out: Path) -> list[dict[str, Any]]:
     Errors: UserError in one sentence.
     """
     from distill.side_by_side import model_folders
+    from distill.unfinished_run import export_newest_checkpoint
     from trainer.api import export as export_model
 
+    export_newest_checkpoint(model)
     folders = model_folders(model)
     if len(folders) == 1:
         return [export_model(folders[0], format_name, out)]

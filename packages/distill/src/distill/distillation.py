@@ -127,10 +127,16 @@ def build_job(planned: PlannedDistillation, run: RunFolder, device: torch.device
     return job, teacher
 
 
+def student_folders(config: DistillConfig, export: Path) -> dict[str, Path]:
+    """Where each student is published: `export` itself for one, `export`/<name> for several."""
+    names = config.students.archs
+    return {name: export if len(names) == 1 else export / name for name in names}
+
+
 def export_students(planned: PlannedDistillation, modules: nn.ModuleDict, step: int, out: Path) -> None:
-    """Publish the students' averages that `modules` hold: `out` itself for one student, `out`/<name> for several."""
+    """Publish the students' averages that `modules` hold."""
     config, plan = planned.config, planned.plan
-    several = Several(config.students.archs)
+    several, folders = Several(config.students.archs), student_folders(config, out)
     for name in several.found_in(modules):
         description = ModelDescription(
             name=name,
@@ -147,7 +153,7 @@ def export_students(planned: PlannedDistillation, modules: nn.ModuleDict, step: 
                 "dataset_sha256": plan.data["fingerprint"],
             },
         )
-        export_model(several.of(modules, name), description, out if len(several.names) == 1 else out / name)
+        export_model(several.of(modules, name), description, folders[name])
 
 
 def _patch_px(config: DistillConfig) -> int:

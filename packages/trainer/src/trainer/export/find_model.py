@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from contracts.config import read_yaml
 from contracts.errors import MissingInput
 from contracts.model_folder import (
     BACKBONE_FILE,
@@ -16,6 +17,7 @@ from contracts.model_folder import (
 )
 
 EXPORT_FOLDER = "export"
+CHECKPOINTS = "checkpoints"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = [CONFIG_FILE, BACKBONE_FILE, PREPROCESSOR_FILE, HEADS_FILE, PROVENANCE_FILE]
 
@@ -50,10 +52,21 @@ def _local_model(path: Path) -> Path:
         names = ", ".join(str(p) for p in several)
         raise MissingInput(f"{path} holds several models: name one of {names}")
     if (path / "config.yaml").is_file():
-        raise MissingInput(
-            f"the run {path} has no model yet, neither an export nor a checkpoint: run its command again to go on"
-        )
+        raise MissingInput(_without_model(path))
+    if path.parent.name == CHECKPOINTS:
+        raise MissingInput(f"{path} is a checkpoint, which only its run can read: name the run, {path.parent.parent}")
     raise MissingInput(f"{path} holds no model: wanted a run, or a folder with {CONFIG_FILE} and {BACKBONE_FILE}")
+
+
+def _without_model(run: Path) -> str:
+    """What to do about a run that has published nothing."""
+    if not any((run / CHECKPOINTS).glob("step_*")):
+        return f"the run {run} has no model yet, neither an export nor a checkpoint: run its command again to go on"
+    tool = "distill" if "students" in read_yaml(run / "config.yaml") else "trainer"
+    return (
+        f"the run {run} is not finished and has published no model yet: run its command again to go on, or publish "
+        f"what its newest checkpoint holds with `{tool} export {run} --out FOLDER`"
+    )
 
 
 def _from_hub(hub_id: str, cache: Path | None) -> Path:
