@@ -22,6 +22,7 @@ from contracts.keys import key_of_bytes
 from contracts.publish import sha256_file
 from curation.catalog import part_numbers, read_catalog, unique_images
 from curation.engine import open_engine
+from curation.engine.ray_engine import RayEngine
 from curation.ingest.config import IngestConfig
 from curation.ingest.ingest import IngestReport, ingest
 from curation.ingest.phash import phash
@@ -82,6 +83,14 @@ def test_a_rerun_reads_nothing_and_new_files_make_new_parts(pool: Path, tmp_path
     report = run(pool, tmp_path / "c")
     assert (report.offered_now, report.offered) == (1, 306)
     assert before.items() <= sums(tmp_path / "c").items()
+
+
+def test_a_rerun_without_anything_to_read_starts_no_ray(pool: Path, tmp_path: Path) -> None:
+    first = run(pool, tmp_path / "catalog")
+    engine = RayEngine()
+    again = ingest([str(pool)], tmp_path / "catalog", IngestConfig(), engine)
+    assert (again.catalogued, again.offered_now) == (first.catalogued, 0)
+    assert engine._ray is None
 
 
 def test_parts_that_a_kill_left_out_come_back_with_the_same_bytes(pool: Path, tmp_path: Path) -> None:

@@ -30,11 +30,14 @@ from contracts.keys import key_of_bytes
 from contracts.tables import CATALOG, read_table, write_table
 from curation.catalog import part_file, part_numbers
 from curation.engine import Engine
+from curation.engine.local import LocalEngine
 from curation.ingest.offering import Offering
 from curation.sources.filesystem import is_remote
 from curation.sources.uri import split_uri
 
 GONE = "gone: the source does not offer it any more"
+LOOSE_FILES_HERE = 20_000
+"""Up to so many files are looked at in this process: sooner than Ray has started."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,16 @@ class Changes:
 
 @dataclass(frozen=True)
 class _Task:
-    """What is known of one part without looking at its files: uris that are gone, and uris whose rows leave."""
+    """What is known of one part without looking at its files: uris that are gone, and uris whose rows leave.
+
+    `loose`: files of their own, each of which is looked at.
+    """
 
     number: int
     gone: pa.Array
     leaving: pa.Array
     sources: tuple[str, ...]
+    loose: int
 
 
 def settle_changes(catalog_folder: Path, offering: Offering, whole_again: set[str], engine: Engine) -> Changes:
@@ -75,7 +82,8 @@ def settle_changes(catalog_folder: Path, offering: Offering, whole_again: set[st
             tasks.append(task)
             counts = Changes(counts.gone + some.gone, counts.back + some.back, counts.changed + some.changed)
     worker = partial(make_worker, str(catalog_folder))
-    changed = sum(found for _, found in engine.map_parts(worker, tasks, label="check"))
+    checker = engine if sum(task.loose for task in tasks) > LOOSE_FILES_HERE else LocalEngine()
+    changed = sum(found for _, found in checker.map_parts(worker, tasks, label="check"))
     return Changes(counts.gone, counts.back, counts.changed + changed)
 
 
@@ -136,7 +144,11 @@ def _plan(folder: Path, number: int, offering: Offering, touched: set[str]) -> t
     )
     gone, back = ~offered & ~was_gone, offered & was_gone
     changed = offered & renewed & ~was_gone
-    task = _Task(number, uris.filter(pa.array(gone)), uris.filter(pa.array(back | changed)), offering.sources)
+    loose = rows.num_rows - int(pc.sum(pc.match_substring(uris, "#")).as_py())
+    leaving = back | changed
+    if not (loose or gone.any() or leaving.any()):
+        return None, Changes()
+    task = _Task(number, uris.filter(pa.array(gone)), uris.filter(pa.array(leaving)), offering.sources, loose)
     return task, Changes(int(gone.sum()), int(back.sum()), int(changed.sum()))
 
 
