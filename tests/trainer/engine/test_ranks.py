@@ -20,6 +20,8 @@ from contracts.config import read_yaml
 from contracts.errors import ConfigError
 from trainer import api
 from trainer.engine.metrics_log import read_metrics
+from trainer.engine.ranks import ranks_of_this_machine
+from trainer.plan import choose_workers
 
 # KoLeo compares the images of one rank, and stochastic depth draws on every rank: both off for an exact comparison.
 EXACT = ["losses.koleo_weight=0", "model.drop_path_rate=0", "schedules.for_steps=null", "schedules.warmup_steps=1"]
@@ -163,6 +165,15 @@ def test_a_phase_on_larger_crops_goes_on_with_sharded_weights(tmp_path: Path, tr
     two = trains(tmp_path / "two", 2, *words, *SHARDED)
     assert_same_numbers(one, two)
     assert_same_model(one, two)
+
+
+def test_ranks_share_the_cores_of_their_own_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(33))
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    gpu = torch.device("cuda")
+    assert choose_workers(None, gpu, ranks_of_this_machine(16)) == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert choose_workers(None, gpu, ranks_of_this_machine(16)) == 8
 
 
 def test_a_batch_that_cannot_be_cut_is_refused(labelled_images: Path, tiny_settings: list[str]) -> None:

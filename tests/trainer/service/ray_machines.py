@@ -46,7 +46,11 @@ class RayMachines:
             text=True,
             env=self.environment,
         )
-        assert self._answer() == "up"
+        try:
+            assert self._answer() == "up"
+        except AssertionError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +67,7 @@ class RayMachines:
         assert self._answer() == "replaced"
 
     def ranks(self) -> list[int]:
-        """Processes that train."""
+        """Processes that train, without those that load for them."""
         known, found = {self._process.pid}, []
         for process in sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
             try:
@@ -73,7 +77,8 @@ class RayMachines:
                 continue
             if parent in known:
                 known.add(process)
-                found += [process] if title.startswith(b"ray::RayTrainWorker") else []
+                if title.startswith(b"ray::RayTrainWorker") and parent not in found:
+                    found.append(process)
         return found
 
     def _answer(self) -> str:

@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster: what is said when none can be reached. A live cluster is not part of these tests."""
+"""Jobs on a Ray cluster: what is said when none can be reached. test_ray_train.py has a live one."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Jobs:
         end = time.monotonic() + 400
         while (found := self.standing(job))["status"] in ("pending", "running"):
             assert time.monotonic() < end, self.say("logs", job).stdout
-            time.sleep(1)
+            time.sleep(5)  # asking takes seconds itself
         return found
 
     def wait_for(self, out: Path, step: int, job: str) -> None:

@@ -112,7 +112,7 @@ def start_ray_ranks(
         def rank() -> None:
             _one_rank(desk, work, {**arguments, "resume": resume}, folder)
 
-        say(f"{ranks.nodes} x {ranks.devices} ranks through Ray Train, {_has(ray, ranks)}")
+        say(f"{ranks.nodes} x {ranks.devices} ranks through Ray Train, {_what_is_there(ray, ranks)}")
         training = _Training(_torch_trainer(rank, desk, ranks, nothing).fit)
         with StopSignal() as stop:
             training.start()
@@ -218,9 +218,10 @@ def cluster() -> Iterator[Any]:
     try:
         ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), logging_level="ERROR")
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        found = str(error).partition("\n")[0].partition(". ")[0]
         raise MissingInput(
-            f"--nodes wants a Ray cluster, and none answers here ({str(error).splitlines()[0]}): start one with `ray "
-            "start --head`, name it with RAY_ADDRESS, or hand the run in with `trainer submit`"
+            f"--nodes wants a Ray cluster, and none answers here ({found}): start one with `ray start --head`, name it "
+            "with RAY_ADDRESS, or hand the run in with `trainer submit`"
         ) from None
     try:
         yield ray
@@ -228,7 +229,7 @@ def cluster() -> Iterator[Any]:
         ray.shutdown()
 
 
-def _has(ray: Any, ranks: RayRanks) -> str:
+def _what_is_there(ray: Any, ranks: RayRanks) -> str:
     """What the cluster has of what the ranks want."""
     kind = "GPU" if ranks.use_gpu else "CPU"
     there = sum(node["Alive"] for node in ray.nodes())
