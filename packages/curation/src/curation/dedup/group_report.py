@@ -122,15 +122,15 @@ def min_inner_cosine(vectors: NDArray[np.floating[Any]], rows: NDArray[np.int64]
 
 def summarise_groups(pool: Pool, decision: Decision) -> list[GroupSummary]:
     """One summary per group of two or more images, in order of group id."""
-    order = np.argsort(decision.labels, kind="stable")
+    members = np.flatnonzero(decision.size > 1)
+    order = members[np.argsort(decision.labels[members], kind="stable")]
     bounds = np.flatnonzero(np.diff(decision.labels[order], prepend=-1, append=-2))
     summaries = []
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        if stop - start > 1:
-            rows = order[start:stop]
-            name = pool.keys[int(decision.named[rows[0]])].as_py()
-            lowest = min_inner_cosine(pool.vectors, rows, pool.odd_dims)
-            summaries.append(GroupSummary(name, stop - start, lowest))
+        rows = order[start:stop]
+        name = pool.keys[int(decision.named[rows[0]])].as_py()
+        lowest = min_inner_cosine(pool.vectors, rows, pool.odd_dims)
+        summaries.append(GroupSummary(name, stop - start, lowest))
     return sorted(summaries, key=lambda group: group.group_id)
 
 
