@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from contracts.errors import ConfigError
+from contracts.errors import ConfigError, UserError
 from contracts.publish import read_json
 from trainer.export.export_formats import FORMATS, export_as
 from trainer.export.import_model import import_model
@@ -93,3 +93,13 @@ def test_onnx_runs_with_any_batch(tmp_path: Path, registers: int) -> None:
     wanted = load_model(made).backbone(images)
     assert torch.allclose(torch.from_numpy(cls), wanted.cls, atol=1e-4)
     assert torch.allclose(torch.from_numpy(patches), wanted.patches, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, name: str) -> None:
+    made = folder(tmp_path / "made")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=r"out holds thesis\.txt, which would be lost"):
+        export_as(made, name, tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from contracts.errors import BrokenArtifact, ConfigError, MissingInput
+from contracts.errors import BrokenArtifact, ConfigError, MissingInput, UserError
 from trainer.export.import_model import import_model
 from trainer.export.name_maps import HUGGING_FACE, HUGGING_FACE_5
 from trainer.export.read_checkpoint import official_names, read_checkpoint
@@ -124,6 +124,8 @@ def test_the_number_of_heads_is_asked_for_only_where_it_cannot_be_told(tmp_path:
         import_model(tmp_path / "odd.pth", tmp_path / "out")
     loaded = import_model(tmp_path / "odd.pth", tmp_path / "out", num_heads=3)
     assert loaded.backbone.settings.num_heads == 3  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="a model 24 wide has no 5 attention heads"):
+        import_model(tmp_path / "odd.pth", tmp_path / "out", num_heads=5)
 
 
 def test_block_numbers_of_chunks_are_global() -> None:
@@ -140,7 +142,7 @@ class Payload:
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     torch.save({"model": Payload()}, tmp_path / "bad.pth")
-    with pytest.raises(BrokenArtifact, match="cannot be read as a checkpoint"):
+    with pytest.raises(BrokenArtifact, match=r"cannot be read as a checkpoint \(it holds the object exec, which"):
         read_checkpoint(tmp_path / "bad.pth")
     (tmp_path / "bad.pkl").write_bytes(pickle.dumps(Payload()))
     with pytest.raises(BrokenArtifact, match="cannot be read as a checkpoint"):
@@ -165,5 +167,29 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path) -> None:
     cut = tmp_path / "cut.pth"
     torch.save(model().state_dict(), cut)
     cut.write_bytes(cut.read_bytes()[:1000])
-    with pytest.raises(BrokenArtifact, match="cannot be read as a checkpoint"):
+    with pytest.raises(BrokenArtifact, match=r"cannot be read as a checkpoint \(it was cut short\)"):
         read_checkpoint(cut)
+    cut.write_bytes(b"no checkpoint at all")
+    with pytest.raises(BrokenArtifact, match=r"\(it is no file of torch.save\)"):
+        read_checkpoint(cut)
+    cut.write_bytes(b"")
+    with pytest.raises(BrokenArtifact, match=r"\(it is empty\)"):
+        read_checkpoint(cut)
+    with pytest.raises(MissingInput, match=r"there is no file .*models/none\.pth"):
+        import_model("models/none.pth", tmp_path / "out")
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    """Models are published as whole folders: what lay there before would be gone."""
+    torch.save(model().state_dict(), tmp_path / "file.pth")
+    thesis = tmp_path / "out" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    with pytest.raises(UserError, match=r"out holds thesis\.txt, which would be lost"):
+        import_model(tmp_path / "file.pth", thesis.parent)
+    assert thesis.read_text() == "years of work"
+    with pytest.raises(UserError, match="is a file where a folder was wanted"):
+        import_model(tmp_path / "file.pth", thesis)
+    thesis.unlink()
+    for _ in range(2):  # an empty folder, and a model that was written before
+        assert import_model(tmp_path / "file.pth", thesis.parent).image_px == 16

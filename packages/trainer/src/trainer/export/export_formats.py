@@ -17,6 +17,7 @@ from trainer.export.foreign_backbone import ForeignBackbone
 from trainer.export.heads_file import head_tensors
 from trainer.export.hugging_face_config import inexpressible
 from trainer.export.model_folder import LoadedModel, export_model, load_model
+from trainer.export.output_folder import OFFICIAL_FILE, ONNX_FILE, TEACHER_FILE, check_output_folder
 from trainer.export.timm_layout import to_timm
 from trainer.models.vision_transformer import VisionTransformer
 
@@ -26,10 +27,12 @@ Writer = Callable[[LoadedModel, VisionTransformer, Path], dict[str, Any]]
 def export_as(spec: Path | str, format_name: str, out: Path | str) -> dict[str, Any]:
     """Write a run's or a folder's model in a named format into a new folder; returns what was written.
 
-    Errors: ConfigError (unknown format, or one that cannot express the model), MissingInput (a library is missing).
+    Errors: ConfigError (unknown format, or one that cannot express the model), MissingInput (a library is missing),
+    UserError (the folder holds something else).
     """
     if format_name not in FORMATS:
         raise ConfigError(f"unknown format {format_name!r}; {nearest_name(format_name, FORMATS)}")
+    check_output_folder(Path(out))
     model = load_model(spec)
     if isinstance(model.backbone, ForeignBackbone):
         raise ConfigError(
@@ -52,10 +55,10 @@ def to_official(model: LoadedModel, backbone: VisionTransformer, out: Path) -> d
     state = _state(backbone)
     with draft(out) as rough:
         rough.mkdir()
-        torch.save(state, rough / "pretrain.pth")
+        torch.save(state, rough / OFFICIAL_FILE)
         if heads := head_tensors(model.heads):
             named = {f"backbone.{name}": value for name, value in state.items()}
-            torch.save({"teacher": {**named, **heads}}, rough / "teacher_checkpoint.pth")
+            torch.save({"teacher": {**named, **heads}}, rough / TEACHER_FILE)
     return {"files": sorted(file.name for file in out.iterdir())}
 
 
@@ -132,7 +135,7 @@ def to_onnx(_: LoadedModel, backbone: VisionTransformer, out: Path) -> dict[str,
     wrapped = ClassAndPatches(backbone).eval()
     with draft(out) as rough, torch.no_grad():
         rough.mkdir()
-        file = rough / "model.onnx"
+        file = rough / ONNX_FILE
         torch.onnx.export(
             wrapped,
             (images,),
@@ -149,7 +152,7 @@ def to_onnx(_: LoadedModel, backbone: VisionTransformer, out: Path) -> dict[str,
         gaps = [float((torch.from_numpy(a) - b).abs().max()) for a, b in zip(found, wrapped(images[:1]), strict=True)]
         if max(gaps) > 1e-3:
             raise RuntimeError(f"the ONNX model's outputs differ from PyTorch's by {max(gaps):.2e}")
-    return {"files": ["model.onnx"], "largest_difference": max(gaps)}
+    return {"files": [ONNX_FILE], "largest_difference": max(gaps)}
 
 
 FORMATS: dict[str, Writer] = {

@@ -18,6 +18,7 @@ from contracts.model_folder import (
 
 EXPORT_FOLDER = "export"
 CHECKPOINTS = "checkpoints"
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = [CONFIG_FILE, BACKBONE_FILE, PREPROCESSOR_FILE, HEADS_FILE, PROVENANCE_FILE]
 
@@ -30,6 +31,8 @@ def find_model(spec: Path | str, hub_cache: Path | None = None) -> Path:
     path = Path(spec)
     if path.exists():
         return _local_model(path)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        raise MissingInput(f"there is no file {spec}: check its name")
     if not _HUB_ID.fullmatch(str(spec)):
         raise MissingInput(
             f"there is no model {spec}: name a run, a model folder or a Hugging Face hub id (owner/name)"

@@ -16,6 +16,7 @@ from trainer.export.foreign_backbone import ForeignBackbone
 from trainer.export.heads_file import build_heads
 from trainer.export.infer_settings import infer_settings
 from trainer.export.model_folder import LoadedModel, ModelDescription, export_model, load_model
+from trainer.export.output_folder import check_output_folder
 from trainer.export.read_checkpoint import read_checkpoint
 from trainer.export.timm_layout import timm_folder
 from trainer.layers.position_table import resample_position_table, resampling_named
@@ -37,6 +38,7 @@ def import_model(
     resampling: convention of the model off its native grid; None takes that of the released models.
     Errors: UserError in one sentence.
     """
+    check_output_folder(Path(out))
     file = Path(spec)
     backbone, heads, description = _from_file(file, num_heads) if file.is_file() else _from_folder(spec, num_heads)
     settings = replace(backbone.settings, resampling=resampling or backbone.settings.resampling)

@@ -35,6 +35,8 @@ def infer_settings(state: Mapping[str, Tensor], num_heads: int | None = None) ->
     side = math.isqrt(positions)
     if side * side != positions:
         raise BrokenArtifact(f"the position table has {positions} patches, which is no square grid")
+    if num_heads is not None and (num_heads < 1 or D % num_heads):
+        raise ConfigError(f"a model {D} wide has no {num_heads} attention heads: give a divisor of {D}")
     ffn, ratio = _feed_forward(state, D)
     return VitSettings(
         embed_dim=D,

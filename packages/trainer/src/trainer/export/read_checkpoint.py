@@ -69,11 +69,22 @@ def _read(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        text = " ".join(str(error).split())[:160]
         raise BrokenArtifact(
-            f"{path} cannot be read as a checkpoint of tensors ({text}): wanted a .safetensors file, or one that "
-            "torch.load(weights_only=True) accepts"
+            f"{path} cannot be read as a checkpoint ({_reason(path, error)}): wanted a whole .safetensors file, or one "
+            "that torch.save wrote and that holds nothing but tensors"
         ) from None
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What is wrong with a file; torch's own words on a pickle advise to run it."""
+    if not path.stat().st_size:
+        return "it is empty"
+    if isinstance(error, pickle.UnpicklingError):
+        refused = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
+        return f"it holds the object {refused[1]}, which is not loaded" if refused else "it is no file of torch.save"
+    if "central directory" in str(error):
+        return "it was cut short"
+    return " ".join(str(error).split())[:160].rstrip(" .")
 
 
 def _is_zip(path: Path) -> bool:
