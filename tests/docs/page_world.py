@@ -90,6 +90,7 @@ def write_world(here: Path, address: str) -> None:
     _models(here)
     for name in ("pipelines", "docs"):
         (here / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "benchmarks", here / "benchmarks", ignore=shutil.ignore_patterns("results", "__pycache__"))
 
 
 def write_runs(here: Path, environment: dict[str, str]) -> None:

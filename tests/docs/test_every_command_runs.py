@@ -88,10 +88,13 @@ IN_CI, RAY, FETCHED = (
     "a file or package to fetch",
 )
 HOURS, DEVICES = "hours, and tools that others make", "several GPUs or machines"
+GPU = "a GPU (the benchmark on a CPU: tests/benchmarks/test_gpu_benchmark.py)"
 STORE = "an object store or web server (tests/trainer/data/sources/test_remote_shards.py)"
 EXCUSED: dict[str, str] = {
     "make demo": IN_CI + " (its recipe: tests/pipelines/test_demo_recipe.py)",
     "make test": IN_CI,
+    "make bench-gpu": GPU,
+    'make bench-gpu ARGS="--arch vitl14 --images 64 --peak-tflops 989"': GPU,
     "make setup": IN_CI,
     "git clone <this repository> winnow": IN_CI,
     "cd winnow": IN_CI,
