@@ -54,6 +54,18 @@ def test_heads_of_another_shape_stay_fresh_and_positions_are_resized(first_run: 
     assert method.student["backbone"].pos_embed.shape[1] == 1 + 6 * 6
 
 
+def test_a_plan_freezes_the_backbone_where_a_head_is_fresh(
+    first_run: Path, labelled_images: Path, tiny_settings: list[str], tmp_path: Path
+) -> None:
+    words = [*tiny_settings, f"data.path={labelled_images}", f"model.init_from={first_run}", "run.steps=50"]
+    whole = plan_run(load_pretrain_config("cpu", words), "cpu", tmp_path / "run").plan
+    assert whole.freeze_backbone_steps == 0
+    other = plan_run(load_pretrain_config("cpu", [*words, "heads.dino.prototypes=24"]), "cpu", tmp_path / "run").plan
+    assert other.freeze_backbone_steps == 5
+    assert any("no dino_head of the asked shape: fresh ones" in note for note in other.notes), other.notes
+    assert not any("ibot_head" in note for note in other.notes)
+
+
 def test_another_architecture_is_refused(first_run: Path, tiny_settings: list[str]) -> None:
     method = DinoV2(method_settings(load_pretrain_config("cpu", [*tiny_settings, "model.registers=2"])))
     with pytest.raises(ConfigError, match=r"has registers 0 and the settings ask for 2"):
@@ -66,6 +78,7 @@ def test_fresh_heads_are_warmed_up_while_the_backbone_stands_still(
     overrides = [*tiny_settings, f"data.path={labelled_images}", f"model.init_from={headless}", "run.steps=20"]
     planned = plan_run(load_pretrain_config("cpu", overrides), "cpu", tmp_path / "run")
     assert planned.plan.freeze_backbone_steps == 2
+    assert any("no dino_head and no ibot_head of the asked shape" in note for note in planned.plan.notes)
     before = load_model(headless).backbone.state_dict()
     out = tmp_path / "warm"
     two_steps = [*overrides, "run.steps=2", "model.freeze_backbone_steps=2", "schedules.for_steps=null"]

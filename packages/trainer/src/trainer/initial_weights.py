@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import safe_open
 from torch import nn
 
 from contracts.errors import ConfigError
@@ -32,11 +34,21 @@ _MUST_AGREE = (
 
 @dataclass(frozen=True)
 class InitialModel:
-    """A model folder to start from: where it is, what its files are, whether it brings heads."""
+    """A model folder to start from: where it is, what its files are, shapes of its heads' tensors by name."""
 
     folder: Path
     fingerprint: str
-    has_heads: bool
+    head_shapes: Mapping[str, tuple[int, ...]]
+
+    def lacks(self, student: nn.ModuleDict) -> list[str]:
+        """Heads of a student that this model does not bring, or in another shape only."""
+        return [
+            name
+            for name, head in student.items()
+            if name != "backbone"
+            and {f"{name}.{key}": tuple(value.shape) for key, value in head.state_dict().items()}
+            != {key: shape for key, shape in self.head_shapes.items() if key.startswith(f"{name}.")}
+        ]
 
 
 def find_initial_model(spec: str) -> InitialModel:
@@ -48,7 +60,11 @@ def find_initial_model(spec: str) -> InitialModel:
     sums = folder.provenance.get("files", {})
     names = [BACKBONE_FILE, *([HEADS_FILE] if folder.has_heads else [])]
     prints = [sums.get(name) or sha256_file(folder.path / name) for name in names]
-    return InitialModel(folder.path, "+".join(value[:16] for value in prints), folder.has_heads)
+    shapes = {}
+    if folder.has_heads:
+        with safe_open(folder.heads_path, framework="pt") as heads:
+            shapes = {name: tuple(heads.get_slice(name).get_shape()) for name in heads.keys()}  # noqa: SIM118
+    return InitialModel(folder.path, "+".join(value[:16] for value in prints), shapes)
 
 
 def start_from(model: InitialModel, method: DinoV2) -> list[str]:

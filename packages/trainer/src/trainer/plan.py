@@ -97,6 +97,13 @@ def make_plan(
     peak = peak_flops(device, precision, config.devices.peak_tflops)
     if len(source) < batch:
         notes.append(f"the {len(source)} images are fewer than a batch of {batch}: images repeat inside a batch")
+    fresh = [] if initial is None else initial.lacks(method.student)
+    frozen_steps = _frozen_steps(config, fresh)
+    if fresh:
+        notes.append(
+            f"the model to start from has no {' and no '.join(fresh)} of the asked shape: fresh ones are trained "
+            + (f"under a frozen backbone for {frozen_steps} steps" if frozen_steps else "with the backbone at once")
+        )
     schedules = {name: value for name, value in asdict(fitted.settings).items() if name not in ("steps", "lr")}
     return PretrainPlan(
         device=str(device),
@@ -114,7 +121,7 @@ def make_plan(
         peak_lr=fitted.settings.lr,
         schedules=schedules,
         initial_weights="random" if initial is None else f"{initial.folder} ({initial.fingerprint})",
-        freeze_backbone_steps=_frozen_steps(config, initial),
+        freeze_backbone_steps=frozen_steps,
         student_tokens_per_step=batch * (global_tokens + local_tokens),
         teacher_tokens_per_step=batch * global_tokens,
         parameters=parameters,
@@ -181,11 +188,11 @@ def _memory_notes(asked: int | None, per_rank: int, micro: int, memory: MemoryEs
     return tuple(notes)
 
 
-def _frozen_steps(config: PretrainConfig, initial: InitialModel | None) -> int:
+def _frozen_steps(config: PretrainConfig, fresh_heads: list[str]) -> int:
     """A trained backbone with fresh heads waits for them for a tenth of the run, unless the settings say otherwise."""
     if config.model.freeze_backbone_steps is not None:
         return config.model.freeze_backbone_steps
-    return config.run.steps // 10 if initial is not None and not initial.has_heads else 0
+    return config.run.steps // 10 if fresh_heads else 0
 
 
 def choose_workers(asked: int | None, device: torch.device, ranks: int = 1) -> int:

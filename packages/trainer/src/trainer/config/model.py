@@ -38,8 +38,8 @@ class ModelSection(StrictModel):
     freeze_backbone_steps: int | None = Field(
         None,
         ge=0,
-        description="steps for which only the heads are trained; none: a tenth of the run when init_from brings "
-        "no heads, else 0",
+        description="steps for which only the heads are trained; none: a tenth of the run when init_from lacks "
+        "a head of the asked shape, else 0",
     )
     attention: str = Field("sdpa", description="attention backend of the training step")
 
