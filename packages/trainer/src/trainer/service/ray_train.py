@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -215,18 +216,27 @@ def cluster() -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    address = os.environ.get("RAY_ADDRESS", "auto")
     try:
-        ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), logging_level="ERROR")
+        _reach(address)
+        ray.init(address=address, logging_level="ERROR")
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         found = str(error).partition("\n")[0].partition(". ")[0]
         raise MissingInput(
-            f"--nodes wants a Ray cluster, and none answers here ({found}): start one with `ray start --head`, name it "
-            "with RAY_ADDRESS, or hand the run in with `trainer submit`"
+            f"--nodes wants a Ray cluster, and none answers at {address!r} ({found}): start one with `ray start "
+            "--head`, name it with RAY_ADDRESS, or hand the run in with `trainer submit`"
         ) from None
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Errors: OSError when nobody listens at HOST:PORT, for which Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" not in address and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _what_is_there(ray: Any, ranks: RayRanks) -> str:
