@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from trainer import api
-from trainer.tune import Trial, _best
+from trainer.tune import Trial, _best, _sizes, tune
 
 
 def test_measured_sizes_are_in_the_plan_and_a_resumed_run_keeps_them(
@@ -23,9 +24,30 @@ def test_measured_sizes_are_in_the_plan_and_a_resumed_run_keeps_them(
     assert all(trial["images_per_second"] > 0 for trial in found["trials"])
     assert plan["micro_batches"] == 4 // found["micro_batch_size"]
     assert plan["workers"] == found["workers"] == 0  # named by the settings, so not tuned
-    assert any("images at once" in line for line in said)
+    assert said[:2] == [
+        f"{t['images_at_once']} images at once, no loading: {t['images_per_second']:.1f} images/s"
+        for t in found["trials"][:2]
+    ]
+    assert any(line.startswith("taken: ") for line in said)
     again = api.pretrain("cpu", steps=2, tune=True, **asked)
     assert again["already_finished"]
+
+
+def test_slow_and_large_sizes_are_not_tried_on_a_cpu(
+    labelled_images: Path, tiny_settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU kills a process whose memory is too small, instead of saying so; and its user waits."""
+    words = [*tiny_settings, "run.batch_size=16"]
+    planned = api.plan("cpu", data=str(labelled_images), out=tmp_path / "run", overrides=words)
+    assert _sizes(planned) == [2, 4, 8, 16]
+    smaller = replace(planned, plan=replace(planned.plan, micro_batches=4))
+    assert _sizes(smaller) == [2, 4]
+    on_gpu = replace(smaller, plan=replace(smaller.plan, device="cuda:0"))
+    assert _sizes(on_gpu) == [2, 4, 8, 16]
+    monkeypatch.setattr("trainer.tune.LONGEST_TRIAL_SECONDS", 0.0)
+    said: list[str] = []
+    assert tune(planned, said.append).micro_batch_size == 2
+    assert "4 images at once were not tried" in said[1]
 
 
 def test_what_is_named_is_not_tuned(labelled_images: Path, tiny_settings: list[str], tmp_path: Path) -> None:

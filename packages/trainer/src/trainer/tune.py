@@ -30,6 +30,7 @@ from trainer.recipe import method_settings
 
 MOST_SIZES = 5
 ROUNDS = 3
+LONGEST_TRIAL_SECONDS = 60.0
 AS_GOOD = 0.97
 """A cheaper choice within this share of the best is taken."""
 
@@ -76,13 +77,27 @@ def tuned_run(planned: PlannedRun, name: str, say: Callable[[str], None] = lambd
 
 
 def tune(planned: PlannedRun, say: Callable[[str], None] = lambda _: None) -> Tuning:
-    """Measure a few steps at several sizes, then at several numbers of workers.
+    """Measure a few steps at several sizes, then at several numbers of workers; `say` is told each as it is known.
 
     Errors: ConfigError when no size fits the device's memory.
     """
     config, plan = planned.config, planned.plan
     bench = StepBench(planned)
-    sizes = [bench.trial(size, None) for size in _sizes(planned)]
+
+    def told(size: int, workers: int | None) -> Trial:
+        trial = bench.trial(size, workers)
+        speed = "too large for the memory"
+        if trial.images_per_second is not None:
+            speed = f"{trial.images_per_second:.1f} images/s"
+        say(f"{size} images at once, {'no loading' if workers is None else f'{workers} workers'}: {speed}")
+        return trial
+
+    sizes: list[Trial] = []
+    for size in _sizes(planned):
+        if sizes and _seconds(sizes[-1], size) > LONGEST_TRIAL_SECONDS:
+            say(f"{size} images at once were not tried: {_seconds(sizes[-1], size):.0f} s would pass")
+            break
+        sizes.append(told(size, None))
     fitting = [trial for trial in sizes if trial.images_per_second is not None]
     if not fitting:
         raise ConfigError(
@@ -91,16 +106,17 @@ def tune(planned: PlannedRun, say: Callable[[str], None] = lambda _: None) -> Tu
         )
     size = _best(fitting, lambda trial: -trial.images_at_once).images_at_once
     counts = [config.data.workers] if config.data.workers is not None else _worker_counts(plan.workers)
-    loaded = [bench.trial(size, count) for count in counts]
+    loaded = [told(size, count) for count in counts]
     workers = _best(loaded, lambda trial: trial.workers).workers
-    for trial in (*sizes, *loaded):
-        speed = "too large for the memory" if trial.images_per_second is None else f"{trial.images_per_second:.1f}/s"
-        say(f"{trial.images_at_once} images at once, {trial.workers} workers: {speed}")
+    say(f"taken: {size} images at once, {workers} workers")
     return Tuning(size, workers, (*sizes, *loaded))
 
 
 def _sizes(planned: PlannedRun) -> list[int]:
-    """Halves of a rank's images, smallest first; one where the settings name it."""
+    """Halves of a rank's images, smallest first; one where the settings name it.
+
+    Only a GPU says when its memory is too small: elsewhere sizes above the estimate are left out.
+    """
     config, per_rank = planned.config, planned.plan.images_per_rank
     if config.run.micro_batch_size is not None:
         return [config.run.micro_batch_size]
@@ -108,7 +124,15 @@ def _sizes(planned: PlannedRun) -> list[int]:
     sizes = [per_rank]
     while sizes[-1] % 2 == 0 and sizes[-1] // 2 >= fewest and len(sizes) < MOST_SIZES:
         sizes.append(sizes[-1] // 2)
-    return sizes[::-1]
+    if planned.plan.device.startswith("cuda"):
+        return sizes[::-1]
+    estimated = per_rank // planned.plan.micro_batches
+    return [size for size in sizes[::-1] if size <= estimated] or [estimated]
+
+
+def _seconds(smaller: Trial, size: int) -> float:
+    """How long a trial would take at the pace of a smaller one; 0 where that is not known."""
+    return (ROUNDS + 1) * size / smaller.images_per_second if smaller.images_per_second else 0.0
 
 
 def _worker_counts(planned: int) -> list[int]:

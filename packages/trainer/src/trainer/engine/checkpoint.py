@@ -89,9 +89,10 @@ def telling_full_disk(folder: Path, step: int) -> Iterator[None]:
         yield
     except (Exception, CheckpointException) as error:  # torch's own derives from BaseException
         if _disk_is_full(error):
+            before = "the checkpoint before is intact" if any(_step_folders(folder)) else "there is none before it"
             raise UserError(
                 f"the disk is full while writing the checkpoint of step {step} to {folder}: free some space and run "
-                "the same command again (the checkpoint before is intact)"
+                f"the same command again ({before})"
             ) from error
         raise
 
