@@ -219,3 +219,12 @@ def test_the_run_folder_tells_everything(make_teacher: Callable[..., Path], pict
     }
     assert read_json(run / "run.json")["objective"] == "prototypes"
     assert "global_px: 32" in (run / "config.yaml").read_text()
+
+
+def test_a_probe_that_cannot_be_is_told_before_anything_is_written(
+    make_teacher: Callable[..., Path], pictures: Path, tmp_path: Path
+) -> None:
+    one_class = next(path for path in sorted(pictures.iterdir()) if path.is_dir())
+    with pytest.raises(MissingInput, match="has no classes, which an evaluation needs"):
+        small_run(make_teacher(), pictures, tmp_path / "run", f"probe.data={one_class}")
+    assert not (tmp_path / "run").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from contracts.errors import MissingInput
 from trainer import api
 from trainer.engine.metrics_log import read_metrics
 from trainer.export.model_folder import load_model
@@ -56,3 +57,15 @@ def test_every_variant_trains_checkpoints_and_exports(
     assert same == (variant == "plain")
     assert weights["patch_embed.proj.weight"].shape[1] == {"one channel": 1, "four channels": 4}.get(variant, 3)
     assert len(model.heads) == (1 if variant == "shared head" else 2)
+
+
+def test_a_probe_that_cannot_be_is_told_before_anything_is_written(
+    labelled_images: Path, tiny_settings: list[str], tmp_path: Path
+) -> None:
+    one_class = labelled_images / "lying"
+    for start in (api.plan, api.pretrain):
+        with pytest.raises(MissingInput, match="has no classes, which an evaluation needs"):
+            start(
+                "cpu", data=str(one_class), out=tmp_path / "run", overrides=[*tiny_settings, f"probe.data={one_class}"]
+            )
+    assert not (tmp_path / "run").exists()

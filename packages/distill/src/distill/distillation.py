@@ -30,7 +30,7 @@ from trainer.engine.loop import TrainJob, TrainOutcome, train
 from trainer.engine.ranks import is_first, joined, rank, wait_for_all
 from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_finished, publish_run_files
 from trainer.export.model_folder import LoadedModel, ModelDescription, export_model
-from trainer.job_parts import build_pictures, build_probe, loop_settings, stream_from
+from trainer.job_parts import build_pictures, build_probe, check_probe, loop_settings, stream_from
 from trainer.models.sizes import parse_arch
 from trainer.optim.adamw import build_adamw
 from trainer.optim.schedules import build_schedules
@@ -58,9 +58,10 @@ def plan_distillation(
 ) -> PlannedDistillation:
     """Open the images and work out the run; the default folder is runs/distill-<students>-<hash>.
 
-    Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
+    Errors: MissingInput, BrokenArtifact (images, also of the probe), ConfigError (settings that do not fit together).
     """
     source = open_source(config.data.path, config.data.remote, config.data.shuffle_shards)
+    check_probe(config.probe)
     plan = make_plan(config, source, teacher, ranks)
     identity = RunIdentity(config, {key: plan.data[key] for key in ("images", "fingerprint", "teacher")}, FREE)
     name = f"distill-{'-'.join(config.students.archs)}-{identity.sha256()[:8]}"

@@ -46,6 +46,12 @@ class Sections(Protocol):
         """Images that are painted now and then."""
 
 
+def check_probe(asked: ProbeSection) -> None:
+    """See before a run is begun that its probe can be. Errors: MissingInput, ConfigError (no classes)."""
+    if asked.data is not None:
+        open_labelled(asked.data, asked.test, asked.max_images)
+
+
 def build_probe(asked: ProbeSection, crops: AugmentationSettings, device: torch.device, precision: str) -> Probe | None:
     """k-NN, and a linear probe where asked for, on the labelled images of the probe section, or None.
 

@@ -22,7 +22,7 @@ from trainer.engine.run_folder import RunFolder, RunIdentity, open_run, publish_
 from trainer.engine.shard import compile_blocks, shard_weights, whole_weights
 from trainer.export.model_folder import ModelDescription, export_model
 from trainer.initial_weights import InitialModel, find_initial_model, start_from
-from trainer.job_parts import build_pictures, build_probe, loop_settings, stream_from
+from trainer.job_parts import build_pictures, build_probe, check_probe, loop_settings, stream_from
 from trainer.methods.dinov2 import DinoV2
 from trainer.models.resize_positions import resized_positions
 from trainer.models.sizes import parse_arch
@@ -81,9 +81,10 @@ class PlannedRun:
 def plan_run(config: PretrainConfig, name: str, out: Path | None, ranks: int = 1) -> PlannedRun:
     """Open the images and work out the run; the default folder is runs/<name>-<hash of settings and data>.
 
-    Errors: MissingInput, BrokenArtifact (images), ConfigError (settings that do not fit together).
+    Errors: MissingInput, BrokenArtifact (images, also of the probe), ConfigError (settings that do not fit together).
     """
     source = open_source(config.data.path, config.data.remote, config.data.shuffle_shards)
+    check_probe(config.probe)
     initial = find_initial_model(config.model.init_from) if config.model.init_from else None
     plan = make_plan(config, source, initial, ranks)
     data = {"images": plan.data.images, "fingerprint": plan.data.fingerprint}
