@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,7 +13,16 @@ import numpy as np
 import pytest
 
 from contracts.errors import BrokenArtifact, MissingInput, UserError
-from contracts.publish import draft, publish_array, publish_json, publish_text, read_json, remove_drafts, sha256_file
+from contracts.publish import (
+    disk_is_full,
+    draft,
+    publish_array,
+    publish_json,
+    publish_text,
+    read_json,
+    remove_drafts,
+    sha256_file,
+)
 
 
 def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
@@ -53,6 +63,26 @@ def test_a_killed_writer_leaves_only_a_draft_that_can_be_removed(tmp_path: Path)
     assert not (tmp_path / "a.bin").exists()
     assert remove_drafts(tmp_path) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError("1024 requested and 512 written"), True),  # numpy's
+        (OSError("something else"), False),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), False),
+    ],
+)
+def test_only_a_full_disk_is_called_full(error: OSError, full: bool) -> None:
+    assert disk_is_full(error) is full
+
+
+def test_another_error_of_the_disk_keeps_its_own_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises((NotADirectoryError, FileExistsError)):
+        publish_text(tmp_path / "file" / "a", "x")
 
 
 def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path) -> None:

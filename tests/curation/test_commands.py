@@ -127,3 +127,10 @@ def test_run_takes_a_recipe(curate: Run, small: SmallPool, tmp_path: Path) -> No
     assert code == 0
     assert [step["step"] for step in json.loads(out)["steps"]] == ["ingest", "retrieve", "build"]
     assert "step 2 of 3: retrieve" in err
+
+
+def test_a_place_that_is_no_folder_is_one_sentence(curate: Run, small: SmallPool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    code, _, err = curate("init", small.pool, "-w", tmp_path / "file" / "workspace")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "file/workspace/curate.yaml cannot be read or written (Not a directory)" in err

@@ -30,8 +30,9 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def disk_is_full(error: OSError) -> bool:
     """Whether an error tells of a full disk; numpy tells a write that was cut short without an error number."""
-    cut_short = error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error))
-    return error.errno in NO_SPACE or cut_short is not None
+    if error.errno is None:
+        return re.fullmatch(r"\d+ requested and \d+ written", str(error)) is not None
+    return error.errno in NO_SPACE
 
 
 def fsync_folder(folder: Path) -> None:

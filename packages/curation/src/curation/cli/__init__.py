@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import typer
 
 from contracts.errors import UserError
-from contracts.publish import disk_is_full
+from contracts.publish import DRAFT_MARK, disk_is_full
 from curation.cli import choose, dataset, look, pool, scale
 
 app = typer.Typer(
@@ -59,10 +60,15 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         sys.exit(1)
     except OSError as error:  # what no draft turned into a sentence: folders, and arrays that workers map
-        if not disk_is_full(error):
-            raise
         where = f" ({error.filename})" if error.filename else ""
-        sys.stderr.write(f"curate: the disk is full{where}: free some space and run the same command again\n")
+        if disk_is_full(error):
+            sys.stderr.write(f"curate: the disk is full{where}: free some space and run the same command again\n")
+        elif error.errno in NO_ACCESS and error.filename:
+            place = str(error.filename).partition(DRAFT_MARK)[0]
+            told = f"{place} cannot be read or written ({error.strerror}): choose another place, or change its rights"
+            sys.stderr.write(f"curate: {told}\n")
+        else:
+            raise
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -72,6 +78,7 @@ def main() -> None:
 
 
 INTERRUPTED = 130
+NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
 def _misused(error: Any) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from contracts.dataset_folder import HEADER
 from contracts.errors import UserError
-from contracts.publish import fsync_folder, remove_drafts
+from contracts.publish import disk_is_full, fsync_folder, remove_drafts
 
 _BUILDING, _REPLACED = ".building-", ".replaced"
 
@@ -29,6 +29,8 @@ def staging_folder(final: Path, plan_id: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if disk_is_full(error):
+            raise  # the command says so, as of any other folder
         raise UserError(f"{final} cannot be written ({error.strerror}): choose another folder with --out") from None
     remove_drafts(folder)
     return folder
