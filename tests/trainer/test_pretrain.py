@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,22 @@ def test_a_probe_that_cannot_be_is_told_before_anything_is_written(
                 "cpu", data=str(one_class), out=tmp_path / "run", overrides=[*tiny_settings, f"probe.data={one_class}"]
             )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_that_are_skipped_are_counted_and_named(
+    workers: int, labelled_images: Path, tiny_settings: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Twelve broken ones: ten are told, all are in the run folder, each once."""
+    shutil.copytree(labelled_images, tmp_path / "images")
+    for number in range(12):
+        (tmp_path / "images" / "lying" / f"broken{number}.png").write_bytes(b"not an image")
+    words = [*tiny_settings, f"data.workers={workers}"]
+    api.pretrain("cpu", data=str(tmp_path / "images"), out=tmp_path / "run", steps=20, overrides=words)
+    named = [json.loads(line) for line in (tmp_path / "run" / "skipped_images.jsonl").read_text().splitlines()]
+    assert sorted(one["image"] for one in named) == sorted(f"lying/broken{number}.png" for number in range(12))
+    assert all("undecodable" in one["reason"] for one in named)
+    told = capfd.readouterr().err
+    assert told.count("is skipped: undecodable") == 10
+    assert "more images are skipped:" in told
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["skipped_images"] >= 12

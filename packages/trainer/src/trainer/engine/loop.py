@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,6 +129,7 @@ def train(job: TrainJob, told_to_stop: Callable[[], int] = lambda: 0) -> TrainOu
             report = _step(job, batches, knobs)
             _count(progress, report, batches, settings.max_skipped)
             recorder.record(progress, knobs, report, batches, stream.skipped_images())
+            recorder.name_skipped(stream.newly_skipped())
             _periodic_acts(job, recorder, checkpoints, progress)
             stopped_by = largest(stop.received or told_to_stop(), job.device)
         if stopped_by and progress.step % settings.checkpoint_every:
@@ -288,6 +290,7 @@ class _Stream:
         self._batches: Iterator[CropBatch] = iter(self._loader)
         self._accumulate = job.settings.accumulate
         self._device = job.device
+        self._named = 0
 
     def take(self) -> list[CropBatch]:
         return [next(self._batches).to(self._device) for _ in range(self._accumulate)]
@@ -296,3 +299,10 @@ class _Stream:
         """Images that could not be decoded so far in this call."""
         skipped = getattr(self._loader, "skipped", None)
         return 0 if skipped is None else int(skipped.count)
+
+    def newly_skipped(self) -> list[tuple[str, str]]:
+        """Those of them that were not given before, by key, with the reason."""
+        skipped = getattr(self._loader, "skipped", None)
+        found = [] if skipped is None else list(islice(skipped.reasons.items(), self._named, None))
+        self._named += len(found)
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import time
@@ -23,6 +24,9 @@ from trainer.engine.step import StepReport
 from trainer.engine.train_state import Progress
 from trainer.losses.across_ranks import world_size
 from trainer.methods.method import StepKnobs
+
+NAMED_ALOUD = 10
+"""Skipped images that are told; the run folder names them all."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Recorder:
         self._log: MetricsLog | None = None
         self._stack = ExitStack()
         self._step = 0
+        self._named = 0
         self.last: Mapping[str, Any] = {}
         self._reset_clock()
 
@@ -133,6 +138,20 @@ class Recorder:
         for warning in self._health.seen(progress.step, report.diagnostics):
             self.warn(warning)
         self._reset_clock()
+
+    def name_skipped(self, images: Sequence[tuple[str, str]]) -> None:
+        """Images that could not be used, and why: every rank adds its own to the run folder, a few are told."""
+        if not images:
+            return
+        self._run.root.mkdir(parents=True, exist_ok=True)
+        with self._run.skipped_images.open("a", encoding="utf-8", errors="surrogateescape") as file:
+            for key, reason in images:
+                file.write(json.dumps({"image": key, "reason": reason}) + "\n")
+        for key, reason in images[: max(NAMED_ALOUD - self._named, 0)]:
+            self.say(f"the image {key} is skipped: {reason}")
+        if self._named <= NAMED_ALOUD < self._named + len(images):
+            self.say(f"more images are skipped: {self._run.skipped_images} names them")
+        self._named += len(images)
 
     def record_probe(self, step: int, numbers: Mapping[str, float]) -> None:
         """The result was probed after a step; 0 is before the first."""

@@ -2,6 +2,7 @@
 
 config.yaml  plan.yaml  environment.json      published before the first step
 metrics.jsonl  tensorboard/  warnings.jsonl    grow while the run goes on
+skipped_images.jsonl                          images that could not be used
 pictures/                                     see pictures/folder.py
 checkpoints/step_00001000/                    see engine/checkpoint.py
 export/                                       the model folder
@@ -60,6 +61,11 @@ class RunFolder:
     def warnings(self) -> Path:
         """One JSON object per warning; not there when there was none."""
         return self.root / "warnings.jsonl"
+
+    @property
+    def skipped_images(self) -> Path:
+        """One JSON object per image that could not be used; not there when there was none."""
+        return self.root / "skipped_images.jsonl"
 
     @property
     def pictures(self) -> Path:
