@@ -119,7 +119,7 @@ EXCUSED: dict[str, str] = {
     "trainer submit --address http://HOST:8265 --data /shared/dataset --out /shared/run --config vitl14 --nodes 4 "
     "--devices 8": RAY,
     "ray start --head --num-cpus 2": RAY,
-    "trainer pretrain --data path/to/dataset --nodes 1 --devices 2 --set run.device=cpu": RAY,
+    "trainer pretrain --data path/to/dataset --out runs/ray --nodes 1 --devices 2 --set run.device=cpu": RAY,
     "trainer status --address http://HOST:8265": RAY,
     "trainer logs JOB --follow": RAY,
     "trainer stop JOB": RAY,

@@ -46,14 +46,19 @@ def test_where_no_cluster_answers_the_sentence_says_so_at_once(
         api.pretrain("cpu", data=str(labelled_images), out=tmp_path / "run", nodes=2)
 
 
+def test_several_machines_want_a_folder_that_they_see(labelled_images: Path) -> None:
+    with pytest.raises(UserError, match="name one with --out"):
+        api.pretrain("cpu", data=str(labelled_images), nodes=2)
+
+
 def test_a_job_of_several_machines_reserves_no_gpus_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(cli.app, ["submit", "--out", "run", "--nodes", "2", "--gpus", "8"]) == 2
     assert "leave --gpus out" in capsys.readouterr().err
 
 
 def test_ranks_lie_on_one_machine_on_one_each_or_on_few() -> None:
-    placed = [RayRanks(nodes, devices, False, 2).placement() for nodes, devices in ((1, 8), (4, 1), (4, 8))]
-    assert placed == ["STRICT_PACK", "STRICT_SPREAD", "PACK"]
+    asked = [RayRanks(nodes, devices, False, 2, Path.cwd()) for nodes, devices in ((1, 8), (4, 1), (4, 8))]
+    assert [ranks.placement() for ranks in asked] == ["STRICT_PACK", "STRICT_SPREAD", "PACK"]
 
 
 def test_a_rank_that_waits_hears_of_the_stop_and_none_is_said_to_be_there_once_they_are_lost() -> None:
@@ -103,10 +108,11 @@ def machines() -> Iterator[RayMachines]:
 class Jobs:
     """The command line against the cluster."""
 
-    def __init__(self, machines: RayMachines, images: Path, settings: list[str]) -> None:
-        self.machines = machines
+    def __init__(self, machines: RayMachines, images: Path, settings: list[str], config: Path) -> None:
+        self.machines, self.config = machines, config
+        config.write_text(f"run: {{steps: {STEPS}}}\n")
         words = [*settings, "run.checkpoint_every_steps=5", "losses.koleo_weight=0", "schedules.warmup_steps=1"]
-        self.settings = [*words, "schedules.for_steps=null", "data.workers=1", f"run.steps={STEPS}"]
+        self.settings = [*words, "schedules.for_steps=null", "data.workers=1"]
         self.images = images
 
     def say(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -116,7 +122,7 @@ class Jobs:
 
     def submit(self, out: Path, *settings: str) -> str:
         given = [word for setting in (*self.settings, *settings) for word in ("--set", setting)]
-        words = ["--config", "cpu", "--data", str(self.images), "--out", str(out), "--nodes", "2"]
+        words = ["--config", str(self.config), "--data", str(self.images), "--out", str(out), "--nodes", "2"]
         done = self.say("submit", *words, *given, "--json")
         assert done.returncode == 0, done.stderr
         return str(json.loads(done.stdout)["job"])
@@ -144,15 +150,17 @@ class Jobs:
 
 
 @pytest.fixture(scope="module")
-def jobs(machines: RayMachines, labelled_images: Path, tiny_settings: list[str]) -> Jobs:
-    return Jobs(machines, labelled_images, tiny_settings)
+def jobs(
+    machines: RayMachines, labelled_images: Path, tiny_settings: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Jobs:
+    return Jobs(machines, labelled_images, tiny_settings, tmp_path_factory.mktemp("settings") / "asked.yaml")
 
 
 @pytest.fixture(scope="module")
 def weights(jobs: Jobs, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What two ranks of one machine make, without Ray."""
     out = tmp_path_factory.mktemp("one-machine") / "run"
-    api.pretrain("cpu", data=str(jobs.images), out=out, overrides=jobs.settings, devices=2)
+    api.pretrain(str(jobs.config), data=str(jobs.images), out=out, overrides=jobs.settings, devices=2)
     return (out / "export" / "model.safetensors").read_bytes()
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from contracts.errors import UserError
 
 if TYPE_CHECKING:
+    from trainer.config.pretrain import PretrainConfig
     from trainer.pretrain import PlannedRun
 
 
 def plan(
-    config: str | None = None,
+    config: str | PretrainConfig | None = None,
     *,
     data: str | None = None,
     out: Path | None = None,
@@ -29,7 +30,8 @@ def plan(
 ) -> PlannedRun:
     """Work out a pretraining run without starting it.
 
-    config: name of a preset or a YAML file; None takes `small` with a GPU and `cpu` without one.
+    config: name of a preset, a YAML file, or settings, which are taken as they are, without the other arguments'
+        changes; None takes `small` with a GPU and `cpu` without one.
     data, steps: short for the overrides data.path=... and run.steps=...
     devices: processes that train together, one GPU each; torchrun's count where it launched this one.
     tune: measure how many images to take at once and how many workers to load them with; the plan holds both.
@@ -41,10 +43,9 @@ def plan(
     from trainer.engine.ranks import launched_ranks
     from trainer.pretrain import plan_run
 
-    name = config or default_preset()
-    short = [f"data.path={_quoted(data)}"] if data is not None else []
-    short += [f"run.steps={steps}"] if steps is not None else []
-    settings = load_pretrain_config(name, [*overrides, *short])
+    asked = config or default_preset()
+    name = asked if isinstance(asked, str) else "run"
+    settings = load_pretrain_config(asked, _words(data, steps, overrides)) if isinstance(asked, str) else asked
     ensure_dataset(settings.data.path, say)
     planned = plan_run(settings, Path(name).stem, out, max(devices, launched_ranks()))
     if tune:
@@ -59,7 +60,7 @@ def plan(
 
 
 def pretrain(
-    config: str | None = None,
+    config: str | PretrainConfig | None = None,
     *,
     data: str | None = None,
     out: Path | None = None,
@@ -80,8 +81,8 @@ def pretrain(
     Errors: UserError in one sentence.
     """
     if nodes is not None:
-        asked = {"config": config, "data": data, "out": out, "steps": steps, "overrides": list(overrides)}
-        return _pretrain_on_ray(asked, nodes, devices, tune=tune, resume=resume, say=say)
+        words = _words(data, steps, overrides)
+        return _pretrain_on_ray(config, words, out, nodes, devices, tune=tune, resume=resume, say=say)
     from trainer.engine.ranks import launched_ranks, start_ranks
     from trainer.engine.run_folder import open_run, publish_plan
     from trainer.pretrain import run_pretraining
@@ -101,8 +102,16 @@ def pretrain(
     return report
 
 
+def _words(data: str | None, steps: int | None, overrides: Sequence[str]) -> list[str]:
+    """Overrides, with those that have a short name."""
+    short = [f"data.path={_quoted(data)}"] if data is not None else []
+    return [*overrides, *short, *([f"run.steps={steps}"] if steps is not None else [])]
+
+
 def _pretrain_on_ray(
-    asked: dict[str, Any],
+    asked: str | PretrainConfig | None,
+    words: Sequence[str],
+    out: Path | None,
     nodes: int,
     devices: int,
     *,
@@ -119,13 +128,16 @@ def _pretrain_on_ray(
         raise UserError("this is one of several ranks already: take --nodes or torchrun, not both")
     if tune:
         raise UserError("--tune measures on one machine: run `trainer plan --tune`, and set what it finds with --set")
+    if out is None:
+        raise UserError("--nodes wants a run folder that all machines see: name one with --out")
+    folder, config = Path.cwd(), load_pretrain_config(asked, words) if isinstance(asked, str) else asked
     with cluster() as ray:
         has_gpus = ray.cluster_resources().get("GPU", 0) > 0
-        asked = {**asked, "config": asked["config"] or ("small" if has_gpus else "cpu")}
-        config = load_pretrain_config(asked["config"], asked["overrides"])
+        config = config or load_pretrain_config("small" if has_gpus else "cpu", words)
         use_gpu = config.run.device.startswith("cuda") or (config.run.device == "auto" and has_gpus)
-        ranks = RayRanks(nodes, devices, use_gpu, config.devices.max_restarts)
-        report: dict[str, Any] = start_ray_ranks(pretrain, asked, ranks, resume=resume, say=say)
+        ranks = RayRanks(nodes, devices, use_gpu, config.devices.max_restarts, folder)
+        given = {"config": config, "out": out}
+        report: dict[str, Any] = start_ray_ranks(pretrain, given, ranks, resume=resume, say=say)
         return report
 
 

@@ -29,13 +29,15 @@ SECONDS_BETWEEN_LOOKS = 0.2
 class RayRanks:
     """`nodes` machines with `devices` ranks each; a rank reserves a GPU and a CPU, or a CPU alone.
 
-    All are started anew up to `max_restarts` times.
+    All are started anew up to `max_restarts` times. Relative paths begin in `folder` where a machine has it, else in
+    what Ray has unpacked for the job.
     """
 
     nodes: int
     devices: int
     use_gpu: bool
     max_restarts: int
+    folder: Path
 
     def placement(self) -> str:
         """One machine for all, a machine for each, or as few machines as hold them."""
@@ -108,10 +110,9 @@ def start_ray_ranks(
             ray.get_runtime_context().get_node_id(), soft=False
         )
         desk = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=beside_driver).remote()
-        folder = str(Path.cwd())
 
         def rank() -> None:
-            _one_rank(desk, work, {**arguments, "resume": resume}, folder)
+            _one_rank(desk, work, {**arguments, "resume": resume}, ranks.folder)
 
         say(f"{ranks.nodes} x {ranks.devices} ranks through Ray Train, {_what_is_there(ray, ranks)}")
         training = _Training(_torch_trainer(rank, desk, ranks, nothing).fit)
@@ -131,11 +132,11 @@ def start_ray_ranks(
         return ray.get(desk.report.remote())
 
 
-def _one_rank(desk: Any, work: Callable[..., Any], arguments: Mapping[str, Any], folder: str) -> None:
+def _one_rank(desk: Any, work: Callable[..., Any], arguments: Mapping[str, Any], folder: Path) -> None:
     """A rank's whole life, in a thread of a Ray Train worker, which has joined the group."""
     import ray
 
-    if Path(folder).is_dir():  # where relative paths begin; Ray Train has put this process elsewhere
+    if folder.is_dir():
         os.chdir(folder)
     if ray.get(desk.restarted.remote()):
         arguments = {**arguments, "resume": None}
@@ -177,6 +178,7 @@ class _Training(threading.Thread):
 
 def _torch_trainer(rank: Callable[[], None], desk: Any, ranks: RayRanks, storage: str) -> Any:
     """Ray Train's trainer; `storage` is a folder for what it wants to write, which is nothing that we need."""
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # ranks stay where Ray has unpacked what goes with the job
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
     from ray.train.torch import TorchTrainer
