@@ -61,5 +61,5 @@ def default_lists(rows: int) -> int:
 
 def default_probes(lists: int) -> int:
     """How many lists a search looks into: a twentieth. Neighbours of seed images are farther than copies, and a
-    hundredth lost a tenth of them among a million (docs/benchmarks.md)."""
+    hundredth lost a third of them among a million (docs/benchmarks.md)."""
     return max(1, min(lists, 16 + round(0.05 * lists)))
