@@ -113,7 +113,9 @@ def evaluate(
         list[str] | None, typer.Option("--task", help="knn, linear, retrieval or segmentation; repeatable.")
     ] = None,
     image_px: Annotated[int | None, typer.Option("--image-px", help="Image side (default: the model's own).")] = None,
-    max_images: Annotated[int | None, typer.Option("--max-images", help="At most so many images of each set.")] = None,
+    max_images: Annotated[
+        int | None, typer.Option("--max-images", min=1, help="At most so many images of each set.")
+    ] = None,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Also raw pixels and random weights.")
     ] = True,
