@@ -19,13 +19,13 @@ def choose_device(asked: str) -> torch.device:
     try:
         device = torch.device(asked)
     except RuntimeError:
-        raise ConfigError(f"run.device {asked!r} is no device: take auto, cpu, cuda, cuda:N or mps") from None
+        raise ConfigError(f"{asked!r} is no device: take auto, cpu, cuda, cuda:N or mps") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
-            f"run.device is {asked} but PyTorch sees {torch.cuda.device_count()} CUDA devices: take run.device=auto"
+            f"the device {asked} was asked for and PyTorch sees {torch.cuda.device_count()} CUDA devices: take auto"
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("run.device is mps but PyTorch finds no Apple GPU: take run.device=auto")
+        raise ConfigError("the device mps was asked for and PyTorch finds no Apple GPU: take auto")
     return device
 
 
