@@ -1,32 +1,30 @@
-"""A Ray cluster with job service, of two machines with one CPU each, played by this one: other Rays are not touched.
+"""A Ray cluster with job service, of two machines with one CPU each, played by this one.
 
-python ray_machines.py PORT     says when it is up; a line on stdin loses the second machine and adds another
+python -m tests.trainer.service.ray_machines PORT     says when it is up; a line on stdin replaces the second machine
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from tests.held_cluster import ClusterEnded, HeldCluster, say, short_folder
 
 STARTS = 3
 """Attempts at a machine: Ray gives one 30 seconds to come up."""
 
 
 class RayMachines:
-    """The process that holds the cluster. Use it as a context manager.
+    """The cluster. Use it as a context manager.
 
     `address` is that of its job service; `environment` is for who wants to talk to it: a token of its own.
     """
 
     def __enter__(self) -> RayMachines:
-        self._folder = Path(tempfile.mkdtemp(prefix="rays-", dir="/tmp"))  # sockets want short paths
-        token = self._folder / "token"
+        folder = short_folder()
+        token = folder / "token"
         token.write_text(os.urandom(32).hex())
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
@@ -35,58 +33,30 @@ class RayMachines:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_TMPDIR": str(self._folder),
+            "RAY_TMPDIR": str(folder),
         }
         port = _free_port()
         self.address = f"http://127.0.0.1:{port}"
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, str(port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=self.environment,
+        self._cluster = HeldCluster(
+            "tests.trainer.service.ray_machines", str(port), environment=self.environment, folder=folder
         )
         try:
-            assert self._answer() == "up"
-        except AssertionError:
-            self.__exit__()
+            assert self._cluster.answer() == "up"
+        except (AssertionError, ClusterEnded):
+            self._cluster.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=120)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._cluster.close()
 
     def replace_second(self) -> None:
         """Kill all processes of the second machine, SIGKILL, no farewell, and add another machine."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("replace\n")
-        self._process.stdin.flush()
-        assert self._answer() == "replaced"
+        assert self._cluster.ask("replace") == "replaced"
 
     def ranks(self) -> list[int]:
         """Processes that train, without those that load for them."""
-        known, found = {self._process.pid}, []
-        for process in sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
-            try:
-                title = Path(f"/proc/{process}/cmdline").read_bytes()
-                parent = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent in known:
-                known.add(process)
-                if title.startswith(b"ray::RayTrainWorker") and parent not in found:
-                    found.append(process)
-        return found
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:  # Ray may say something too
-            if line.startswith("{"):
-                return str(json.loads(line)["said"])
-        raise AssertionError("the cluster ended")
+        return self._cluster.processes("ray::RayTrainWorker")
 
 
 def _serve(port: int) -> None:
@@ -105,11 +75,11 @@ def _serve(port: int) -> None:
 
     add(include_dashboard=True, dashboard_port=port)
     second = add()
-    _say("up")
+    say("up")
     for _ in sys.stdin:
         cluster.remove_node(second, allow_graceful=False)
         second = add()
-        _say("replaced")
+        say("replaced")
     cluster.shutdown()
 
 
@@ -117,11 +87,6 @@ def _free_port() -> int:
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         return int(door.getsockname()[1])
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(json.dumps({"said": text}) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
