@@ -124,6 +124,7 @@ def _pools(here: Path, rng: np.random.Generator) -> None:
     (pool / "page.jpg").write_bytes(b"<html>404</html>")
     for name in ("photos", "pool", "imagenet-sample"):
         shutil.copytree(pool, here / "path" / "to" / name)
+    (here / "path" / "to" / "imagenet-sample" / "n02011460_bittern.JPEG").write_bytes(jpeg(photograph(rng)))
     seeds = [picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in pictures[10:22]]
     for name in ("path/to/imagenet", "path/to/val", "path/to/birds", "my-birds", "probe/seen"):
         folder = here / name

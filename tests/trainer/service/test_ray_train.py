@@ -42,6 +42,7 @@ def test_where_no_cluster_answers_the_sentence_says_so_at_once(
         door.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{door.getsockname()[1]}"
     monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # other tests leave a Ray of their own in this process
     with pytest.raises(UserError, match=f"none answers at '{address}' .* `ray start --head`"):
         api.pretrain("cpu", data=str(labelled_images), out=tmp_path / "run", nodes=2)
 
