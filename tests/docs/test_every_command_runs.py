@@ -61,8 +61,11 @@ BEFORE = {
     'curate init photos "shards/{000000..000099}.tar" crawl.parquet': "rm -r workspace",
     "curate build --datacomp-subset subset.npy": "rm -r workspace; curate init datacomp/shards && "
     "curate ingest --engine local && curate dedup --engine local",
+    "trainer pretrain --data path/to/cifar10-train.parquet --config cpu --steps 1500 --out runs/cifar "
+    "--set probe.data=path/to/cifar10-train.parquet --set probe.test=path/to/cifar10-test.parquet "
+    "--set probe.every_steps=250": "rm -r runs/cifar",
 }
-"""What makes the state that a command of a page is for: no workspace yet, a pool in DataComp's layout."""
+"""What makes the state that a command of a page is for: no workspace or run yet, a pool in DataComp's layout."""
 EVERY_COMMAND = "docs/cli.md"
 """The page of all commands: its examples are run with `--json`, and must print JSON alone on stdout."""
 SHORTENED: tuple[tuple[str, str], ...] = (
