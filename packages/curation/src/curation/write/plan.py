@@ -50,7 +50,7 @@ def plan_build(
 ) -> BuildPlan:
     """Cut samples (write.samples, sorted by key) into shards. `facts` are told by the card and part of the plan's name.
 
-    `earlier`: the dataset whose shards are kept where the settings ask for it.
+    `earlier`: the dataset whose shards are kept (with write.keep_shards).
     Errors: UserError when there is nothing to write.
     """
     if samples.num_rows == 0:
@@ -61,7 +61,7 @@ def plan_build(
     if not settings.record_uri:
         samples = _without_places(samples)
     image_bytes = int(pc.sum(samples.column("byte_count")).as_py())
-    shards = _cut(samples, settings, earlier if settings.keep_shards else None)
+    shards = _cut(samples, settings, earlier)
     parts = composition(samples, seeds)
     told = config_sha256({"layout": LAYOUT, "write": settings.told(), "parts": [p.as_dict() for p in parts], **facts})
     held: list[str] = []
